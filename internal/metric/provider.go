@@ -1,0 +1,72 @@
+package metric
+
+import (
+	"context"
+	"time"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+)
+
+// Kind says what a Result holds.
+type Kind string
+
+// The kinds of a Result.
+const (
+	// Values: Value holds what the condition sees as `result`.
+	Values Kind = "Values"
+	// NoData: the source answered, and has nothing: an empty vector, null, NaN.
+	NoData Kind = "NoData"
+	// Pending: the measurement goes on; ask again after Result.After with Token.
+	Pending Kind = "Pending"
+)
+
+// Request is one measurement to take, all arguments resolved.
+type Request struct {
+	// Namespace, Run and Metric name where it comes from, for errors and metrics.
+	Namespace, Run, Metric string
+	// Provider is the metric's provider section with arguments substituted. Read only.
+	Provider v1alpha1.MetricProvider
+	// Interval is the metric's interval, 0 if it has none.
+	Interval time.Duration
+	// Now is the moment of the measurement.
+	Now time.Time
+	// Token is what a Pending result gave; empty at the first call.
+	Token string
+	// Secrets are the values that came out of Secrets; they never appear in a
+	// Result or an error. Redact replaces them.
+	Secrets []string
+}
+
+// Result is the answer to a Request.
+type Result struct {
+	Kind Kind
+	// Value is the `result` of the condition: float64, []float64, or any JSON value.
+	Value any
+	// Display is the value for status.metricResults[].measurements[].value.
+	Display string
+	// Why says, with NoData, what was empty: "the query returned no series".
+	Why string
+	// Metadata goes into the measurement, such as the warnings of Prometheus.
+	Metadata map[string]string
+	// Token and After belong to Pending.
+	Token string
+	After time.Duration
+}
+
+// Provider measures.
+//
+// Measure may block and honours ctx; it is safe for concurrent use and keeps no state
+// between calls except connections. The error names the cause in one sentence without
+// secrets.
+type Provider interface {
+	Measure(ctx context.Context, r Request) (Result, error)
+	// Describe returns what metricResults[].metadata shows of the resolved metric,
+	// such as ResolvedPrometheusQuery; nil for nothing. It never holds a secret.
+	Describe(r Request) map[string]string
+}
+
+// Stopper is for providers whose measurements live on outside, such as Jobs.
+type Stopper interface {
+	// Stop ends the measurement that the token names; ending one that is gone is no error.
+	Stop(ctx context.Context, r Request) error
+}

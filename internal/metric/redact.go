@@ -1,0 +1,87 @@
+package metric
+
+import (
+	"encoding/json"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Redacted stands where a secret stood.
+const Redacted = "*****"
+
+// Redact replaces every secret in text, also in its URL-escaped and quoted forms.
+// Secrets that overlap in the text go together, so that none leaves a rest; secrets
+// shorter than four characters are replaced only as whole words, since "1" would
+// otherwise wipe out every number.
+func Redact(text string, secrets []string) string {
+	var hidden []bool
+	for _, secret := range secrets {
+		for _, s := range forms(secret) {
+			hidden = hide(text, s, hidden)
+		}
+	}
+	if hidden == nil {
+		return text
+	}
+	var b strings.Builder
+	for i := range len(text) {
+		switch {
+		case !hidden[i]:
+			b.WriteByte(text[i])
+		case i == 0 || !hidden[i-1]:
+			b.WriteString(Redacted)
+		}
+	}
+	return b.String()
+}
+
+// forms are the spellings in which a secret can show up in a text.
+func forms(secret string) []string {
+	if secret == "" {
+		return nil
+	}
+	all := []string{secret}
+	add := func(s string) {
+		for _, known := range all {
+			if s == known {
+				return
+			}
+		}
+		all = append(all, s)
+	}
+	add(url.QueryEscape(secret))
+	add(url.PathEscape(secret))
+	quoted := strconv.Quote(secret)
+	add(quoted[1 : len(quoted)-1])
+	if raw, err := json.Marshal(secret); err == nil {
+		add(string(raw[1 : len(raw)-1]))
+	}
+	return all
+}
+
+// hide marks where word stands in text, overlapping places included.
+func hide(text, word string, hidden []bool) []bool {
+	for from := 0; ; {
+		i := strings.Index(text[from:], word)
+		if i < 0 {
+			return hidden
+		}
+		start := from + i
+		end := start + len(word)
+		from = start + 1
+		if len(word) < 4 && (start > 0 && wordByte(text[start-1]) || end < len(text) && wordByte(text[end])) {
+			continue
+		}
+		if hidden == nil {
+			hidden = make([]bool, len(text))
+		}
+		for j := end - 1; j >= start; j-- {
+			hidden[j] = true
+		}
+	}
+}
+
+func wordByte(c byte) bool {
+	return c == '_' || c == '.' || c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}

@@ -1,0 +1,59 @@
+package traffic
+
+import (
+	"context"
+	"time"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+)
+
+// Target names what a router works on: one rollout's traffic section.
+type Target struct {
+	// Namespace and Name are the Rollout's.
+	Namespace, Name string
+	// StableService and CanaryService are the Services of the two roles; empty with
+	// routers that address subsets.
+	StableService, CanaryService string
+	// Routing is the rollout's spec.strategy.canary.trafficRouting. Read only.
+	Routing *v1alpha1.RolloutTrafficRouting
+}
+
+// Observation is one look of a router at its objects.
+type Observation struct {
+	// Written is the split that the objects ask for. A destination's Hash is filled
+	// only where the router itself pins revisions (Istio subsets); elsewhere the
+	// Service selectors do, and the observer of the rollout fills it in.
+	Written Split
+	// Pinned says that the router pins revisions itself.
+	Pinned bool
+	// Confirmed is true only when the router has proof that the data plane follows
+	// Written. A router that cannot know says false and states a Settle time.
+	Confirmed bool
+	// Settle is how long after a write the data plane may lag behind; it counts
+	// where Confirmed is false.
+	Settle time.Duration
+	// Problem is set when the objects are there but cannot carry the split: a missing
+	// route name, a missing destination. One sentence, with the object and the mend.
+	Problem string
+	// Versions are the resourceVersions of the objects read, by "Kind/namespace/name":
+	// the loop waits until its caches show its own writes.
+	Versions map[string]string
+}
+
+// Router reads and writes the objects of one traffic provider.
+//
+// Both methods may block on the API server and honour ctx. Neither keeps state.
+// An error means that the object could not be read or written; a broken object is
+// an Observation with a Problem, not an error.
+type Router interface {
+	// Observe reads and never writes.
+	Observe(ctx context.Context, t Target) (Observation, error)
+	// Apply makes it so. It is idempotent, sends nothing when nothing differs, and
+	// touches only the fields it owns: weights of the two destinations, and the hash
+	// labels of our subsets. The zero Split means: remove what is ours.
+	Apply(ctx context.Context, t Target, s Split) (Written, error)
+}
+
+// Written names the objects that an Apply wrote, by "Kind/namespace/name", with the
+// resourceVersion that the API server answered. Empty when nothing differed.
+type Written map[string]string
