@@ -1,0 +1,109 @@
+package rollout
+
+import "time"
+
+// Decide answers what to do about one Rollout, given everything that is known of it.
+func Decide(s Snapshot) Plan {
+	v := newView(&s)
+	if s.Invalid != "" {
+		return Plan{Status: invalidStatus(v), Notes: []Note{{Waiting, InvalidSpec, s.Invalid}}}
+	}
+	g := decideGoal(v)
+	p := Plan{Actions: upkeep(v)}
+	for _, f := range []func(*view, goal) ([]Action, []Note){capacity, split} {
+		acts, notes := f(v, g)
+		p.Actions, p.Notes = append(p.Actions, acts...), append(p.Notes, notes...)
+	}
+	t, acts := runs(v)
+	p.Actions = append(p.Actions, acts...)
+	p.Actions = append(p.Actions, metadata(v)...)
+	p.Actions = append(p.Actions, oldRevisions(v)...)
+
+	var notes []Note
+	p.Status, notes = advance(v, g, t)
+	p.Notes = append(append(p.Notes, v.Trouble...), notes...)
+	p.Wake = wake(v, &p)
+	return p
+}
+
+// upkeep creates the revision of the template and keeps the numbering.
+func upkeep(v *view) (acts []Action) {
+	if v.Spec.Replicas == nil {
+		acts = append(acts, DefaultReplicas{})
+	}
+	newest := int64(0)
+	for i := range v.Revisions {
+		if r := &v.Revisions[i]; r != v.current {
+			newest = max(newest, r.Number)
+		}
+	}
+	switch {
+	case v.current == nil && v.NameTaken:
+		// The status takes a new collision count; the next pass has another name.
+	case v.current == nil:
+		meta := v.canary.CanaryMetadata
+		if v.stable == nil {
+			meta = v.canary.StableMetadata
+		}
+		acts = append(acts, EnsureRevision{Hash: v.hash, Number: newest + 1, Metadata: deref(meta)})
+	case v.current.Number <= newest:
+		acts = append(acts, Renumber{Hash: v.hash, Number: newest + 1, MinReadySeconds: v.Spec.MinReadySeconds})
+	case v.current.MinReadySeconds != v.Spec.MinReadySeconds:
+		acts = append(acts, Renumber{Hash: v.hash, Number: v.current.Number, MinReadySeconds: v.Spec.MinReadySeconds})
+	case v.Number != v.current.Number:
+		acts = append(acts, SetNumber{v.current.Number})
+	}
+	return acts
+}
+
+// defaultRevisionHistory is revisionHistoryLimit where the user sets none (core.md §1.8).
+const defaultRevisionHistory int32 = 10
+
+// oldRevisions deletes the oldest revisions without pods beyond the history limit.
+func oldRevisions(v *view) (acts []Action) {
+	limit := defaultRevisionHistory
+	if l := v.Spec.RevisionHistoryLimit; l != nil {
+		limit = *l
+	}
+	if v.mode == changed || !v.canRemove() {
+		return nil
+	}
+	kept := int32(0)
+	for _, r := range v.others { // newest first
+		if r.Deleting {
+			continue
+		}
+		if kept++; kept <= limit {
+			continue
+		}
+		if r.Desired == 0 && r.Actual == 0 && r.Observed && !v.referenced(r) {
+			acts = append(acts, Delete{r.Hash})
+		}
+	}
+	return acts
+}
+
+// wake is the earliest moment at which time alone changes something.
+func wake(v *view, p *Plan) time.Time {
+	var at time.Time
+	soonest := func(t time.Time) {
+		if !t.IsZero() && t.After(v.Now) && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	soonest(v.SettledAt)
+	if end, timed := v.pauseEnd(); timed && !end.IsZero() {
+		// The pause is over after its end, not at it; the clock in status has whole seconds.
+		soonest(end.Add(time.Millisecond))
+	}
+	for i := range v.Revisions {
+		soonest(v.Revisions[i].RetireAt)
+	}
+	for _, a := range p.Actions {
+		if r, ok := a.(Retire); ok {
+			soonest(r.At)
+		}
+	}
+	soonest(deadline(v, &p.Status))
+	return at
+}

@@ -1,0 +1,75 @@
+package rollout
+
+import (
+	"github.com/penstock-io/penstock/api/v1alpha1"
+)
+
+// attempt keeps status.duration: when the present update began, how long people held
+// it up, and how it ended (core.md §8).
+func attempt(p *progress) *v1alpha1.RolloutDuration {
+	d := &v1alpha1.RolloutDuration{}
+	if p.st.Duration != nil {
+		d = p.st.Duration.DeepCopy()
+	}
+	running := d.RolloutStartedAt != nil && d.FinishedAt == nil
+	stableUp := p.st.StableRS == p.hash && p.current != nil && p.current.Available >= p.n
+	retried := p.Status.AbortedAt != nil && !p.st.Abort
+	switch {
+	case p.mode == changed && running && p.rollsBack():
+		d.CompletionStatus = v1alpha1.CompletionRolledBack
+		if p.stable != nil && p.stable.Hash == p.hash {
+			d.CompletionStatus = v1alpha1.CompletionFastRolledBack
+		}
+	case (p.mode == changed || p.mode == first && d.RolloutStartedAt == nil) && !stableUp, retried && !running:
+		d = &v1alpha1.RolloutDuration{RolloutStartedAt: p.stamp()}
+		running = true
+	}
+	if d.RolloutStartedAt == nil {
+		return nil
+	}
+	if !running {
+		return d
+	}
+	p.countManualPause(d)
+	switch {
+	case p.st.Abort:
+		d.FinishedAt = p.stamp()
+		if d.CompletionStatus == "" {
+			d.CompletionStatus = v1alpha1.CompletionAborted
+		}
+	case stableUp:
+		d.FinishedAt = p.stamp()
+		if d.CompletionStatus == "" {
+			d.CompletionStatus = v1alpha1.CompletionPromoted
+			if p.Status.PromoteFull {
+				d.CompletionStatus = v1alpha1.CompletionFastPromoted
+			}
+		}
+	case p.Status.PromoteFull && p.st.StableRS == p.hash && d.CompletionStatus == "":
+		d.CompletionStatus = v1alpha1.CompletionFastPromoted
+	}
+	return d
+}
+
+// rollsBack reports that the wanted revision is stable itself or older than it; by
+// revision number, since two ReplicaSets can be created within one second (§16 no. 32).
+func (p *progress) rollsBack() bool {
+	return p.stable != nil && p.current != nil && (p.current == p.stable || p.current.Number < p.stable.Number)
+}
+
+// countManualPause adds up the whole seconds that a person, not a timer, held the update.
+func (p *progress) countManualPause(d *v1alpha1.RolloutDuration) {
+	manual := p.Spec.Paused
+	for _, c := range p.st.PauseConditions {
+		s, ok := p.at()
+		timed := c.Reason == v1alpha1.PauseReasonCanaryPauseStep && ok && s.spec.Pause != nil && s.spec.Pause.Duration != nil
+		manual = manual || !timed
+	}
+	switch {
+	case manual && d.ManualPauseStartedAt == nil:
+		d.ManualPauseStartedAt = p.stamp()
+	case !manual && d.ManualPauseStartedAt != nil:
+		d.TotalManualPauseDurationSeconds += int64(p.Now.Sub(d.ManualPauseStartedAt.Time).Seconds())
+		d.ManualPauseStartedAt = nil
+	}
+}

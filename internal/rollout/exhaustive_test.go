@@ -1,0 +1,322 @@
+package rollout
+
+import (
+	"fmt"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/traffic"
+)
+
+// planner is Decide, or a mutant of it that the search must catch.
+type planner func(Snapshot) Plan
+
+// node is a state of the search: the world, and a plan that is being carried out in any
+// order, any part of which may be lost.
+type node struct {
+	S    small
+	Seen small // what the running plan was made from
+	Left uint16
+	Busy bool
+}
+
+// chance says what may happen besides the controller's own work.
+type chance struct {
+	abort, full, supersede, back, scale, drift, forget, die, stop bool
+}
+
+type search struct {
+	*arena
+	plan   planner
+	may    chance
+	plans  map[small]Plan
+	edges  int
+	broken map[string]string
+	// first ends the search at the first broken law.
+	first bool
+}
+
+func (q *search) decide(s small) Plan {
+	p, ok := q.plans[s]
+	if !ok {
+		p = q.plan(q.snapshot(&s))
+		q.plans[s] = p
+		if len(p.Actions) > 15 {
+			panic("too many actions for one word of bits")
+		}
+	}
+	return p
+}
+
+func (q *search) note(law string, n node) {
+	if _, ok := q.broken[law]; !ok {
+		q.broken[law] = fmt.Sprintf("%+v", n)
+	}
+}
+
+// next visits every successor of a node.
+func (q *search) next(n node, emit func(node)) {
+	q.surroundings(n, emit)
+	if !n.Busy {
+		q.begin(n, emit)
+		return
+	}
+	crash := n
+	crash.Busy, crash.Left, crash.Seen = false, 0, small{}
+	emit(crash)
+	p := q.decide(n.Seen)
+	for i := 0; i <= len(p.Actions); i++ {
+		if n.Left&(1<<i) == 0 {
+			continue
+		}
+		m := n
+		m.Left &^= 1 << i
+		if i < len(p.Actions) {
+			if law := q.do(&m.S, n.Seen.N, p.Actions[i]); law != "" {
+				q.note(law, n)
+			}
+		} else if sameIntent(&m.S, &n.Seen) {
+			q.persist(&m.S, &p)
+			if law := q.checkPosition(&n.Seen, &m.S); law != "" {
+				q.note(law, n)
+			}
+		}
+		if m.Left == 0 {
+			m.Busy, m.Seen = false, small{}
+		}
+		emit(m)
+	}
+}
+
+// sameIntent is the optimistic lock of the status write: it fails if a person changed
+// the object after the plan's snapshot.
+func sameIntent(a, b *small) bool {
+	return a.Abort == b.Abort && a.Full == b.Full && a.Template == b.Template && a.N == b.N && a.Index == b.Index &&
+		a.Paused == b.Paused
+}
+
+func (q *search) begin(n node, emit func(node)) {
+	p := q.decide(n.S)
+	after := n.S
+	q.persist(&after, &p)
+	if len(p.Actions) == 0 && after == n.S {
+		return
+	}
+	if law := q.checkPlan(&n.S, p); law != "" {
+		q.note(law, n)
+	}
+	m := n
+	m.Busy, m.Seen, m.Left = true, n.S, 1<<(len(p.Actions)+1)-1
+	emit(m)
+}
+
+// checkPlan holds the plan against the pods that the planner itself saw.
+func (q *search) checkPlan(s *small, p Plan) string {
+	for _, act := range p.Actions {
+		x, ok := act.(SetSplit)
+		if !ok {
+			continue
+		}
+		w := q.weightIndex(x.Split.Weight(traffic.Canary))
+		for i := int8(0); i < revs; i++ {
+			if w > s.Weight && s.LiveCanary&(1<<i) != 0 && s.Revs[i].Avail < pods(s.N, q.weights[w]) {
+				return "weight moved to pods that are not available"
+			}
+		}
+	}
+	return ""
+}
+
+// checkPosition holds a new position against the one that the plan was made from.
+func (q *search) checkPosition(seen, now *small) string {
+	if seen.Pos != seen.Template || seen.Stable == seen.Template || seen.Full {
+		return ""
+	}
+	if seen.Abort && !now.Abort {
+		return "an abort was dropped"
+	}
+	if a := int8(q.analysisStep()); a >= 0 && seen.Index == a && now.Index > a && (seen.Run != 2 || seen.RunStopped) {
+		return "the position passed an analysis that has not succeeded"
+	}
+	return ""
+}
+
+// surroundings is everything that happens without the controller.
+func (q *search) surroundings(n node, emit func(node)) {
+	q.podsMove(n, emit)
+	q.dataPlane(n, emit)
+	q.people(n, emit)
+	if n.S.Run == 1 {
+		for _, verdict := range []int8{2, 3} {
+			m := n
+			m.S.Run = verdict
+			emit(m)
+		}
+	}
+	for i := range n.S.Revs {
+		if n.S.Revs[i].Retire == retSoon {
+			m := n
+			m.S.Revs[i].Retire = retDue
+			emit(m)
+		}
+	}
+}
+
+func (q *search) podsMove(n node, emit func(node)) {
+	for i := range n.S.Revs {
+		r := n.S.Revs[i]
+		if r.Avail < r.Desired {
+			m := n
+			m.S.Revs[i].Avail = r.Desired // all at once: the order of single pods adds no plan
+			emit(m)
+			if r.Desired > 1 && r.Avail+1 < r.Desired {
+				m.S.Revs[i].Avail = r.Avail + 1
+				emit(m)
+			}
+		}
+		if r.Avail > 0 && q.may.die && n.S.Surprises > 0 {
+			m := n
+			m.S.Revs[i].Avail--
+			m.S.Surprises--
+			emit(m)
+		}
+	}
+}
+
+func (q *search) dataPlane(n node, emit func(node)) {
+	m := n
+	m.S.LiveWeights, m.S.LiveCanary, m.S.LiveStable = 1<<n.S.Weight, 1<<n.S.Canary, 1<<n.S.StableTo
+	m.S.Unknown = false
+	if m != n {
+		emit(m)
+	}
+	if q.may.forget && n.S.Surprises > 0 && !n.S.Unknown {
+		m := n // the controller restarts and no longer knows what is live
+		m.S.Unknown, m.Busy, m.Left, m.Seen = true, false, 0, small{}
+		m.S.Surprises--
+		emit(m)
+	}
+}
+
+func (q *search) people(n node, emit func(node)) {
+	s := n.S
+	if s.Paused {
+		m := n
+		m.S.Paused = false
+		emit(m)
+	}
+	if s.Abort {
+		m := n
+		m.S.Abort = false
+		emit(m)
+	}
+	if s.Surprises == 0 {
+		return
+	}
+	n.S.Surprises--
+	with := func(ok bool, change func(*small)) {
+		if ok {
+			m := n
+			change(&m.S)
+			emit(m)
+		}
+	}
+	with(q.may.abort && !s.Abort && s.Stable != s.Template, func(x *small) { x.Abort = true })
+	with(q.may.full && !s.Full && s.Stable != s.Template, func(x *small) { x.Full = true })
+	with(q.may.supersede && s.Template < revs-1, func(x *small) { x.Template++ })
+	with(q.may.back && s.Template > 0, func(x *small) { x.Template = s.Stable })
+	with(q.may.scale, func(x *small) { x.N = 3 - s.N })
+	with(q.may.stop && s.Run == 1, func(x *small) { x.Run, x.RunStopped = 2, true })
+	with(q.may.drift && s.Weight != 0, func(x *small) { x.Weight, x.LiveWeights = 0, x.LiveWeights|1 })
+}
+
+// run visits everything that can be reached; it stops early only at limit edges.
+func (q *search) run(init small, limit int) (ids map[node]int32, order []node, rev [][]int32) {
+	q.plans, q.broken = map[small]Plan{}, map[string]string{}
+	start := node{S: init}
+	ids = map[node]int32{start: 0}
+	order = []node{start}
+	rev = [][]int32{nil}
+	for i := 0; i < len(order) && q.edges < limit && !(q.first && len(q.broken) > 0); i++ {
+		q.next(order[i], func(m node) {
+			q.edges++
+			id, ok := ids[m]
+			if !ok {
+				id = int32(len(order))
+				ids[m] = id
+				order = append(order, m)
+				rev = append(rev, nil)
+			}
+			rev[id] = append(rev[id], int32(i))
+		})
+	}
+	return ids, order, rev
+}
+
+// deadEnd looks for a reachable state from which the controller alone, with pods that
+// come up and a data plane that follows, can no longer reach its good end: promoted, or
+// back on stable after an abort. Nobody's help counts as a way out, except the resume
+// that an endless pause asks for.
+func (q *search) deadEnd(order []node, rev [][]int32) string {
+	good := make([]bool, len(order))
+	var todo []int32
+	for i, n := range order {
+		if !n.Busy && q.atGoodEnd(n.S) {
+			good[i] = true
+			todo = append(todo, int32(i))
+		}
+	}
+	for len(todo) > 0 {
+		i := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, p := range rev[i] {
+			a, b := order[p].S, order[i].S
+			helped := a.Surprises != b.Surprises || a.Abort && !b.Abort && !order[p].Busy
+			if !good[p] && !helped {
+				good[p] = true
+				todo = append(todo, p)
+			}
+		}
+	}
+	for i, n := range order {
+		if !good[i] && n.S.Run != 3 {
+			return fmt.Sprintf("%+v", n)
+		}
+	}
+	return ""
+}
+
+func (q *search) atGoodEnd(s small) bool {
+	serving := s.Template
+	if s.Abort {
+		serving = s.Stable
+	}
+	all := int32(0)
+	if s.LiveStable == 1<<serving && s.LiveWeights == 1 {
+		all = 100
+	}
+	return all == 100 && s.Stable == serving && s.Revs[serving].Avail >= s.N && s.Pos == s.Template
+}
+
+var (
+	w50    = int32(50)
+	twoSet = []v1alpha1.CanaryStep{{SetWeight: &w50}, {Pause: &v1alpha1.RolloutPause{}}}
+	check  = []v1alpha1.CanaryStep{{SetWeight: &w50}, {Analysis: &v1alpha1.RolloutAnalysis{
+		Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: "ok"}}}}}
+)
+
+// worlds are the searches of `make test`. Each allows a few surprises out of one group,
+// which keeps the space finite and small enough to visit whole.
+var worlds = map[string]struct {
+	steps     []v1alpha1.CanaryStep
+	n         int8
+	surprises int8
+	may       chance
+}{
+	"weights and a pause, one pod: abort, full promotion":           {twoSet, 1, 3, chance{abort: true, full: true, supersede: true}},
+	"weights and a pause, two pods: abort, supersede, back":         {twoSet, 2, 3, chance{abort: true, supersede: true, back: true}},
+	"weights and a pause, two pods: pods die, restart, drift":       {twoSet, 2, 2, chance{supersede: true, die: true, forget: true, drift: true}},
+	"weights and a pause: an autoscaler changes the count":          {twoSet, 2, 3, chance{abort: true, supersede: true, scale: true}},
+	"weights and an analysis that may fail, two pods":               {check, 2, 2, chance{abort: true, supersede: true, forget: true, stop: true}},
+	"no steps at all: everything moves by pods and traffic alone":   {nil, 2, 3, chance{abort: true, supersede: true, back: true, forget: true}},
+	"weights and a pause, three pods: full promotion and roll back": {twoSet, 3, 2, chance{full: true, supersede: true, back: true}},
+}

@@ -1,0 +1,35 @@
+package rollout
+
+import (
+	"fmt"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+)
+
+// phase is the one-word state and its message, in the published order (core.md §7.2).
+func phase(v *view, st *v1alpha1.RolloutStatus) (v1alpha1.RolloutPhase, string) {
+	for _, c := range st.Conditions {
+		if c.Type == v1alpha1.RolloutInvalidSpec {
+			return v1alpha1.RolloutPhaseDegraded, fmt.Sprintf("%s: %s", c.Type, c.Message)
+		}
+		if c.Reason == reasonAborted || c.Reason == reasonTimedOut {
+			return v1alpha1.RolloutPhaseDegraded, fmt.Sprintf("%s: %s", c.Reason, c.Message)
+		}
+	}
+	progressing := func(why string) (v1alpha1.RolloutPhase, string) { return v1alpha1.RolloutPhaseProgressing, why }
+	switch {
+	case v.Spec.Paused:
+		return v1alpha1.RolloutPhasePaused, "manually paused"
+	case len(st.PauseConditions) > 0:
+		return v1alpha1.RolloutPhasePaused, string(st.PauseConditions[0].Reason)
+	case st.UpdatedReplicas < v.n:
+		return progressing("more replicas need to be updated")
+	case st.AvailableReplicas < st.UpdatedReplicas:
+		return progressing("updated replicas are still becoming available")
+	case !v.Routed && st.Replicas > st.UpdatedReplicas:
+		return progressing("old replicas are pending termination")
+	case st.StableRS == "" || st.StableRS != st.CurrentPodHash:
+		return progressing("waiting for all steps to complete")
+	}
+	return v1alpha1.RolloutPhaseHealthy, ""
+}

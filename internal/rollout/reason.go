@@ -1,0 +1,54 @@
+package rollout
+
+// Reason is why: a closed list, each with one meaning. Published reasons keep their
+// published spelling, since events, conditions and notification triggers carry it.
+type Reason string
+
+// Published reasons of events (core.md §7.6).
+const (
+	NewReplicaSetCreated Reason = "NewReplicaSetCreated"
+	RolloutUpdated       Reason = "RolloutUpdated"
+	ScalingReplicaSet    Reason = "ScalingReplicaSet"
+	SwitchService        Reason = "SwitchService"
+	RolloutNotCompleted  Reason = "RolloutNotCompleted"
+	RolloutCompleted     Reason = "RolloutCompleted"
+	RolloutStepCompleted Reason = "RolloutStepCompleted"
+	SkipSteps            Reason = "SkipSteps"
+	RolloutPaused        Reason = "RolloutPaused"
+	RolloutResumed       Reason = "RolloutResumed"
+	RolloutAborted       Reason = "RolloutAborted"
+	TrafficWeightUpdated Reason = "TrafficWeightUpdated"
+	AnalysisRunPrefix    Reason = "AnalysisRun" // followed by the phase
+)
+
+// Reasons of waiting: what `why` prints, each with what would end the wait.
+const (
+	// InvalidSpec: the spec or something it names is invalid; mend it and apply again.
+	InvalidSpec Reason = "InvalidSpec"
+	// Unreadable: an object could not be read; nothing is removed until it can.
+	Unreadable Reason = "Unreadable"
+	// PodsNotAvailable: a revision has fewer available pods than its share needs.
+	PodsNotAvailable Reason = "PodsNotAvailable"
+	// StableNotAvailable: stable cannot take more traffic back yet.
+	StableNotAvailable Reason = "StableNotAvailable"
+	// TrafficNotConfirmed: the data plane is not known to follow the written split.
+	TrafficNotConfirmed Reason = "TrafficNotConfirmed"
+	// RouterProblem: the route objects cannot carry the split.
+	RouterProblem Reason = "RouterProblem"
+	// ServiceNotSwitched: a Service waits for available pods before it is pointed at them.
+	ServiceNotSwitched Reason = "ServiceNotSwitched"
+	// AnalysisRunning: a run has no verdict yet.
+	AnalysisRunning Reason = "AnalysisRunning"
+	// PauseElapsing: a timed pause has not ended.
+	PauseElapsing Reason = "PauseElapsing"
+	// NeedsApproval: an endless pause waits for a promote.
+	NeedsApproval Reason = "NeedsApproval"
+	// PausedByUser: spec.paused is true.
+	PausedByUser Reason = "PausedByUser"
+	// AnalysisInconclusive: a run could not decide; promote, retry or abort.
+	AnalysisInconclusive Reason = "AnalysisInconclusive"
+	// OldPodsRemain: pods of older revisions are still there.
+	OldPodsRemain Reason = "OldPodsRemain"
+	// ScaleDownDelayed: a revision keeps its pods until its scale-down deadline.
+	ScaleDownDelayed Reason = "ScaleDownDelayed"
+)

@@ -1,0 +1,176 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+)
+
+// tests are the analysis runs that matter at the position: which exist, which to start.
+type tests struct {
+	background, step     *Run
+	wantBack, wantStep   bool
+	startBack, startStep string // name of the run to start, "" for none
+}
+
+// runs finds the runs of the position, and starts and stops what is missing or over.
+// A run's name is computed from the runs that exist, so that a lost status write finds
+// the run that it started again.
+func runs(v *view) (tests, []Action) {
+	var t tests
+	if v.mode == changed {
+		return t, nil
+	}
+	v.wanted(&t)
+	if t.wantBack {
+		t.background, t.startBack = v.runOf(Background, -1, v.Status.Canary.CurrentBackgroundAnalysisRunStatus)
+	}
+	if t.wantStep {
+		t.step, t.startStep = v.runOf(StepRun, int32(v.index), v.Status.Canary.CurrentStepAnalysisRunStatus)
+	}
+	var acts []Action
+	if t.startBack != "" {
+		acts = append(acts, v.start(Background, -1, t.startBack))
+	}
+	if t.startStep != "" {
+		acts = append(acts, v.start(StepRun, int32(v.index), t.startStep))
+	}
+	for i := range v.Runs {
+		r := &v.Runs[i]
+		if r == t.background || r == t.step || r.Completed() || r.Terminating || r.Deleting {
+			continue
+		}
+		acts = append(acts, StopRun{r.Name})
+	}
+	return t, append(acts, v.oldRuns(t)...)
+}
+
+// wanted says which runs the position calls for (core.md §5.16).
+func (v *view) wanted(t *tests) {
+	if v.mode != stepping || v.Status.PromoteFull || v.current == nil {
+		return
+	}
+	if a := v.canary.Analysis; a != nil && len(a.Templates) > 0 {
+		t.wantBack = a.StartingStep == nil || v.index >= int(*a.StartingStep)
+	}
+	if s, ok := v.at(); ok && s.spec.Analysis != nil && len(s.spec.Analysis.Templates) > 0 && s.spec.Pause == nil {
+		t.wantStep = true
+	}
+}
+
+// runOf returns the run that serves now, or the name of one to start.
+func (v *view) runOf(k RunKind, step int32, ref *v1alpha1.RolloutAnalysisRunStatus) (*Run, string) {
+	var run *Run
+	for i := range v.Runs {
+		r := &v.Runs[i]
+		if r.Kind != k || r.Step != step || r.Hash != v.current.Hash || r.Deleting {
+			continue
+		}
+		named := ref != nil && r.Name == ref.Name
+		// One that was started while the status write got lost is taken up again.
+		lost := !r.Completed() && !r.Terminating && r.Number == v.current.Number
+		if named || lost && (run == nil || run.Completed()) {
+			run = r
+			if !r.Completed() {
+				break
+			}
+		}
+	}
+	paused := hasPause(v.Status.PauseConditions, v1alpha1.PauseReasonInconclusiveAnalysis)
+	switch {
+	case run == nil:
+		if paused {
+			return nil, ""
+		}
+		return nil, v.freeName(k, step)
+	case verdict(run) == v1alpha1.AnalysisPhaseInconclusive && resumed(&v.Status):
+		return nil, v.freeName(k, step) // the user wants another measurement
+	}
+	return run, ""
+}
+
+// freeName is <rollout>-<hash>-<revision>[-<step>], with .1, .2 … where that is taken
+// (core.md §5.16).
+func (v *view) freeName(k RunKind, step int32) string {
+	base := fmt.Sprintf("%s-%s-%d", v.Name, v.current.Hash, v.current.Number)
+	if k == StepRun {
+		base = fmt.Sprintf("%s-%d", base, step)
+	}
+	name := base
+	for i := 1; slices.ContainsFunc(v.Runs, func(r Run) bool { return r.Name == name }); i++ {
+		name = fmt.Sprintf("%s.%d", base, i)
+	}
+	return name
+}
+
+func (v *view) start(k RunKind, step int32, name string) Action {
+	stable := ""
+	if v.stable != nil {
+		stable = v.stable.Hash
+	}
+	return StartRun{Name: name, Kind: k, Step: step, Hash: v.current.Hash, Number: v.current.Number, Stable: stable}
+}
+
+// verdict is what a run says to the rollout. A run that was told to stop has not
+// judged, whatever phase it ended with (analysis-traffic.md §8.1 no. 4).
+func verdict(r *Run) v1alpha1.AnalysisPhase {
+	if r == nil {
+		return ""
+	}
+	if r.Terminating && r.Phase == v1alpha1.AnalysisPhaseSuccessful {
+		return v1alpha1.AnalysisPhaseInconclusive
+	}
+	return r.Phase
+}
+
+// resumed reports whether the user has cleared the pause that the controller set.
+func resumed(st *v1alpha1.RolloutStatus) bool {
+	return st.ControllerPause && len(st.PauseConditions) == 0
+}
+
+func hasPause(list []v1alpha1.PauseCondition, reason v1alpha1.PauseReason) bool {
+	return slices.ContainsFunc(list, func(p v1alpha1.PauseCondition) bool { return p.Reason == reason })
+}
+
+// defaultRunHistory is how many finished runs of each outcome are kept (core.md §1.8).
+const defaultRunHistory int32 = 5
+
+// oldRuns deletes finished runs beyond the history limits, and those whose revision is
+// gone; runs that serve now are never deleted (core.md §3.10).
+func (v *view) oldRuns(t tests) (acts []Action) {
+	good, bad := defaultRunHistory, defaultRunHistory
+	if a := v.Spec.Analysis; a != nil {
+		if a.SuccessfulRunHistoryLimit != nil {
+			good = *a.SuccessfulRunHistoryLimit
+		}
+		if a.UnsuccessfulRunHistoryLimit != nil {
+			bad = *a.UnsuccessfulRunHistoryLimit
+		}
+	}
+	order := make([]*Run, 0, len(v.Runs))
+	for i := range v.Runs {
+		if r := &v.Runs[i]; r.Completed() && r != t.background && r != t.step && !r.Deleting && !v.inStatus(r.Name) {
+			order = append(order, r)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b *Run) int { return b.Created.Compare(a.Created) })
+	for _, r := range order {
+		left := &bad
+		if r.Phase == v1alpha1.AnalysisPhaseSuccessful {
+			left = &good
+		}
+		if *left > 0 && v.revision(r.Hash) != nil {
+			*left--
+			continue
+		}
+		acts = append(acts, DeleteRun{r.Name})
+	}
+	return acts
+}
+
+func (v *view) inStatus(name string) bool {
+	c := &v.Status.Canary
+	return c.CurrentStepAnalysisRunStatus != nil && c.CurrentStepAnalysisRunStatus.Name == name ||
+		c.CurrentBackgroundAnalysisRunStatus != nil && c.CurrentBackgroundAnalysisRunStatus.Name == name
+}
