@@ -1,0 +1,83 @@
+package istio
+
+import (
+	"fmt"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+
+	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/routertest"
+)
+
+// FuzzReadAndRender: whatever is in the objects, neither function panics, and a split that
+// could be rendered is read back.
+func FuzzReadAndRender(f *testing.F) {
+	for _, text := range []string{hostService, otherService, subsetService, rule} {
+		b, err := object(f, text).MarshalJSON()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b, b, int32(30))
+	}
+	vs, _ := object(f, subsetService).MarshalJSON()
+	dr, _ := object(f, rule).MarshalJSON()
+	f.Add(vs, dr, int32(5))
+	f.Add([]byte(`{"spec":{"http":[1,{"route":{}},{"route":[null,{"destination":[],"weight":"x"}]}],"tls":{},"tcp":7}}`), []byte(`{"metadata":7,"spec":{"subsets":[{"name":"stable","labels":[]}]}}`), int32(-1))
+	f.Fuzz(func(t *testing.T, service, rule []byte, weight int32) {
+		var vs, dr map[string]any
+		if utiljson.Unmarshal(service, &vs) != nil || utiljson.Unmarshal(rule, &dr) != nil || vs == nil || dr == nil {
+			return
+		}
+		for _, tg := range []traffic.Target{hostTarget(), subsetTarget()} {
+			if err := survives(tg, vs, dr, weight); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// survives renders and reads, and returns what breaks the law.
+func survives(tg traffic.Target, vs, dr map[string]any, weight int32) error {
+	p := planOf(tg)
+	objects := map[traffic.Ref]*unstructured.Unstructured{}
+	for _, ref := range p.objects() {
+		objects[ref] = &unstructured.Unstructured{Object: runtime.DeepCopyJSON(vs)}
+		if ref.Kind == kindRule {
+			objects[ref].Object = runtime.DeepCopyJSON(dr)
+		}
+	}
+	read(objects, p)
+	s := traffic.Two(100, weight, traffic.Destination{Service: p.stable.service}, traffic.Destination{Service: p.canary.service})
+	if p.rule != nil {
+		s.Destinations[0].Hash, s.Destinations[1].Hash = "a", "b"
+	}
+	if render(objects, p, s) == nil {
+		if got, problem := read(objects, p); problem != "" || !got.Equal(s) {
+			return fmt.Errorf("rendered %s, read %s %s", s, got, problem)
+		}
+	}
+	if err := render(objects, p, traffic.Split{}); err != nil {
+		return fmt.Errorf("render the zero split: %w", err)
+	}
+	return nil
+}
+
+func TestJunkAtAnyPlaceIsSurvived(t *testing.T) {
+	dr := object(t, rule).Object
+	for text, tg := range map[string]traffic.Target{hostService: hostTarget(), subsetService: subsetTarget()} {
+		vs := object(t, text).Object
+		for where, broken := range routertest.Broken(vs) {
+			if err := survives(tg, broken, dr, 30); err != nil {
+				t.Errorf("VirtualService %s: %v", where, err)
+			}
+		}
+		for where, broken := range routertest.Broken(dr) {
+			if err := survives(tg, vs, broken, 30); err != nil {
+				t.Errorf("DestinationRule %s: %v", where, err)
+			}
+		}
+	}
+}

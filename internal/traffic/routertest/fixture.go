@@ -1,0 +1,213 @@
+package routertest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/penstock-io/penstock/internal/traffic"
+)
+
+// Fixture is one adapter in one world.
+type Fixture struct {
+	// New makes the router over a reader and a writer.
+	New func(reader client.Reader, writer client.Client) traffic.Router
+	// Target is the rollout that the objects route for.
+	Target traffic.Target
+	// Objects are the objects of the world, healthy, with all traffic on stable and
+	// nothing of ours in them yet, weights spelled out. They should hold foreign things of every sort:
+	// labels, unknown fields, further rules and destinations.
+	Objects []*unstructured.Unstructured
+	// Mask removes from an object all that the adapter owns; what is left must never
+	// change. It gets a copy.
+	Mask func(*unstructured.Unstructured)
+	// Drift changes an object as a person or a GitOps tool would, so that it gives
+	// all to stable, or something like half and half. It gets a copy.
+	Drift func(*unstructured.Unstructured)
+	// Pinned says that the router pins revisions itself.
+	Pinned bool
+	// Total is what the weights add up to; default traffic.DefaultTotal.
+	Total int32
+}
+
+// Law is one clause of the contract.
+type Law struct {
+	// Name is the sentence that holds.
+	Name string
+	// Check returns what breaks it.
+	Check func(context.Context, Fixture) error
+}
+
+// Run checks every law as a subtest.
+func Run(t *testing.T, f Fixture) {
+	t.Helper()
+	for _, l := range Laws() {
+		t.Run(l.Name, func(t *testing.T) {
+			if err := l.Check(t.Context(), f); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// world is a cluster that counts.
+type world struct {
+	client.WithWatch
+	Fixture
+	router traffic.Router
+	writes int
+}
+
+// newWorld fills a cluster with the fixture's objects.
+func (f Fixture) newWorld(objects ...*unstructured.Unstructured) *world {
+	if f.Total == 0 {
+		f.Total = traffic.DefaultTotal
+	}
+	w := &world{Fixture: f}
+	w.WithWatch = w.cluster(objects)
+	w.router = f.New(w, w)
+	return w
+}
+
+func (w *world) cluster(objects []*unstructured.Unstructured) client.WithWatch {
+	b := fake.NewClientBuilder().WithScheme(runtime.NewScheme())
+	for _, u := range objects {
+		b = b.WithObjects(u.DeepCopy())
+	}
+	return interceptor.NewClient(b.Build(), w.hooks())
+}
+
+// hooks make the fake as strict about ctx as an API server, and count what it is sent.
+func (w *world) hooks() interceptor.Funcs {
+	return interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, k client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return c.Get(ctx, k, o, opts...)
+		},
+		List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return c.List(ctx, l, opts...)
+		},
+		Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
+			return w.count(ctx, func() error { return c.Update(ctx, o, opts...) })
+		},
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			return w.count(ctx, func() error { return c.Patch(ctx, o, p, opts...) })
+		},
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			return w.count(ctx, func() error { return c.Create(ctx, o, opts...) })
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+			return w.count(ctx, func() error { return c.Delete(ctx, o, opts...) })
+		},
+		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
+			return w.count(ctx, func() error { return c.SubResource(sub).Update(ctx, o, opts...) })
+		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+			return w.count(ctx, func() error { return c.SubResource(sub).Patch(ctx, o, p, opts...) })
+		},
+	}
+}
+
+func (w *world) count(ctx context.Context, write func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	w.writes++
+	return write()
+}
+
+// split is the split that the laws ask for.
+func (w *world) split(canary int32) traffic.Split {
+	stable := traffic.Destination{Service: w.Target.StableService}
+	fresh := traffic.Destination{Service: w.Target.CanaryService}
+	if w.Pinned {
+		stable.Hash, fresh.Hash = "6f7c8d5b9", "54d6c7f8b"
+	}
+	return traffic.Two(w.Total, canary, stable, fresh)
+}
+
+// apply applies and checks that the answer names exactly what changed.
+func (w *world) apply(ctx context.Context, s traffic.Split) (traffic.Written, error) {
+	before, err := w.all(ctx)
+	if err != nil {
+		return nil, err
+	}
+	written, err := w.router.Apply(ctx, w.Target, s)
+	if err != nil {
+		return nil, fmt.Errorf("apply %s: %w", s, err)
+	}
+	after, err := w.all(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for key, u := range after {
+		changed := u.GetResourceVersion() != before[key].GetResourceVersion()
+		if v, listed := written[key]; listed != changed || listed && v != u.GetResourceVersion() {
+			return nil, fmt.Errorf("apply %s: %s changed: %v, has version %s; Apply answered %v", s, key, changed, u.GetResourceVersion(), written)
+		}
+	}
+	return written, nil
+}
+
+// seen observes and demands the split.
+func (w *world) seen(ctx context.Context, want traffic.Split) error {
+	o, err := w.router.Observe(ctx, w.Target)
+	switch {
+	case err != nil:
+		return fmt.Errorf("observe: %w", err)
+	case o.Problem != "":
+		return fmt.Errorf("observe: problem: %s", o.Problem)
+	case !o.Written.Equal(want):
+		return fmt.Errorf("observed %s, want %s", o.Written, want)
+	}
+	return nil
+}
+
+// all reads every object of the fixture, by its key.
+func (w *world) all(ctx context.Context) (map[string]*unstructured.Unstructured, error) {
+	all := map[string]*unstructured.Unstructured{}
+	for _, o := range w.Objects {
+		u := &unstructured.Unstructured{}
+		u.SetGroupVersionKind(o.GroupVersionKind())
+		if err := w.Get(ctx, client.ObjectKeyFromObject(o), u); err != nil {
+			return nil, err
+		}
+		all[key(o)] = u
+	}
+	return all, nil
+}
+
+// foreign prints what is not ours in every object.
+func (w *world) foreign(ctx context.Context) (map[string]string, error) {
+	all, err := w.all(ctx)
+	if err != nil {
+		return nil, err
+	}
+	texts := map[string]string{}
+	for k, u := range all {
+		u.SetResourceVersion("")
+		w.Mask(u)
+		b, err := json.Marshal(u.Object)
+		if err != nil {
+			return nil, err
+		}
+		texts[k] = string(b)
+	}
+	return texts, nil
+}
+
+func key(u *unstructured.Unstructured) string {
+	return traffic.Ref{Kind: u.GetKind(), Namespace: u.GetNamespace(), Name: u.GetName()}.String()
+}
