@@ -90,7 +90,7 @@ func trafficConfirmed(v *view, g goal, _ tests) (Note, bool) {
 		return Note{}, true
 	}
 	got := v.Traffic.Written.Weight(traffic.Canary)
-	if got != g.weight {
+	if got != g.weight || !reweigh(v.Traffic.Written, got).Equal(v.Traffic.Written) {
 		return Note{Waiting, TrafficNotConfirmed, fmt.Sprintf("weight is %d, not yet %d", got, g.weight)}, false
 	}
 	return Note{Waiting, TrafficNotConfirmed, fmt.Sprintf(

@@ -130,10 +130,13 @@ func (v *view) moveWeight(g goal) ([]Action, []Note) {
 	if want < now {
 		want, notes = v.mayLower(g, want, now)
 	}
-	if want == now {
+	// Routes that disagree with each other are read as their largest weights; writing the
+	// same share again brings them into line.
+	next := reweigh(written, want)
+	if next.Equal(written) {
 		return nil, notes
 	}
-	return []Action{SetSplit{reweigh(written, want)}}, notes
+	return []Action{SetSplit{next}}, notes
 }
 
 // pointsOnly reports whether the role points at the hash and nowhere else, also in the
