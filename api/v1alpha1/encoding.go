@@ -1,26 +1,28 @@
 package v1alpha1
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"reflect"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
 
 // MarshalJSON leaves out a template or selector that was read from the referenced
-// workload, so that it is never written back.
+// workload, so that it is never written back. An entirely empty template is left out as
+// well: the schema would refuse its null list of containers on every later write.
 func (s RolloutSpec) MarshalJSON() ([]byte, error) {
 	type plain RolloutSpec
-	if !s.TemplateResolvedFromRef && !s.SelectorResolvedFromRef {
-		return json.Marshal(plain(s))
+	out := struct {
+		plain
+		Selector *metav1.LabelSelector   `json:"selector,omitempty"`
+		Template *corev1.PodTemplateSpec `json:"template,omitempty"`
+	}{plain: plain(s)}
+	if !s.SelectorResolvedFromRef {
+		out.Selector = s.Selector
 	}
-	out := plain(s)
-	if s.SelectorResolvedFromRef {
-		out.Selector = nil
+	if !s.TemplateResolvedFromRef && !reflect.DeepEqual(s.Template, corev1.PodTemplateSpec{}) {
+		out.Template = &s.Template
 	}
-	data, err := json.Marshal(out)
-	if err != nil || !s.TemplateResolvedFromRef {
-		return data, err
-	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(data, &fields); err != nil {
-		return nil, err
-	}
-	delete(fields, "template")
-	return json.Marshal(fields)
+	return json.Marshal(out)
 }

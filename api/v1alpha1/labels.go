@@ -31,4 +31,28 @@ const (
 	LastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration"
 	// NotifiedAnnotation is the notification engine's own and never copied.
 	NotifiedAnnotation = "notified.notifications.argoproj.io"
+	// RestartedAfterAnnotation is a published name that nothing writes.
+	RestartedAfterAnnotation = "argo-rollouts.argoproj.io/restarted-after"
+	// SubscribeAnnotationPrefix is followed by "<trigger>.<service>".
+	SubscribeAnnotationPrefix = "notifications.argoproj.io/subscribe."
+	// ManagedALBAnnotationsAnnotation lists, as JSON, what was put on an ALB Ingress.
+	ManagedALBAnnotationsAnnotation = "rollouts.argoproj.io/managed-alb-annotations"
+	// ManagedALBActionsAnnotation is the older form of ManagedALBAnnotationsAnnotation.
+	ManagedALBActionsAnnotation = "rollouts.argoproj.io/managed-alb-actions"
+	// IstioPrimaryClusterLabel, "true", marks the Secret with the kubeconfig of Istio's primary cluster.
+	IstioPrimaryClusterLabel = "istio.argoproj.io/primary-cluster"
+	// JobRunUIDLabel is the uid of the AnalysisRun, on a Job and its pods.
+	JobRunUIDLabel = "analysisrun.argoproj.io/uid"
+	// JobRunNameAnnotation, JobRunNamespaceAnnotation and JobMetricNameAnnotation say whose measurement a Job is.
+	JobRunNameAnnotation      = "analysisrun.argoproj.io/name"
+	JobRunNamespaceAnnotation = "analysisrun.argoproj.io/namespace"
+	JobMetricNameAnnotation   = "analysisrun.argoproj.io/metric-name"
+)
+
+// The values of RolloutTypeLabel.
+const (
+	RolloutTypeStep          = "Step"
+	RolloutTypeBackground    = "Background"
+	RolloutTypePrePromotion  = "PrePromotion"
+	RolloutTypePostPromotion = "PostPromotion"
 )

@@ -168,7 +168,7 @@ type DatadogMetric struct {
 	// +optional
 	// +kubebuilder:validation:Enum=v1;v2
 	// +kubebuilder:default=v1
-	APIVersion string `json:"apiVersion,omitempty"`
+	ApiVersion string `json:"apiVersion,omitempty"` //nolint:revive // The published Go name; plugins see it.
 	// +optional
 	// +kubebuilder:validation:Enum=avg;min;max;sum;last;percentile;mean;l2norm;area
 	Aggregator string `json:"aggregator,omitempty"`
@@ -248,7 +248,7 @@ type CloudWatchMetric struct {
 // CloudWatchMetricDataQuery is one query.
 type CloudWatchMetricDataQuery struct {
 	// +optional
-	ID string `json:"id,omitempty"`
+	Id string `json:"id,omitempty"` //nolint:revive // The published Go name; plugins see it.
 	// +optional
 	Expression *string `json:"expression,omitempty"`
 	// +optional
