@@ -9,10 +9,6 @@ import (
 	"github.com/penstock-io/penstock/internal/traffic"
 )
 
-// defaultScaleDownDelay is how long a revision that carried traffic keeps its pods
-// (core.md §1.8): in seconds.
-const defaultScaleDownDelay int32 = 30
-
 // capacity sets pod counts. Growing is always safe. Taking away is bounded from below by
 // what may still be arriving: a revision keeps need(exposure) pods until the data plane
 // is known to have left it (L5).
@@ -93,10 +89,7 @@ func (v *view) floor(r *Revision, to int32) (low int32, notes []Note) {
 // keeps it for good (core.md §5.11, §16 nos. 5, 6, 18).
 func (v *view) holdAborted() ([]Action, []Note) {
 	r := v.current
-	delay := defaultScaleDownDelay
-	if d := v.canary.AbortScaleDownDelaySeconds; d != nil {
-		delay = *d
-	}
+	delay := v.canary.AbortScaleDownDelaySecondsOrDefault()
 	switch {
 	case r.Desired == 0, delay == 0:
 		return nil, nil
@@ -122,10 +115,7 @@ func (v *view) retire(r *Revision, delay int32) ([]Action, []Note) {
 // was aborted, after its delay; one that an update overtook, as soon as no traffic can
 // reach it (core.md §5.12, §16 no. 17).
 func (v *view) retireOthers() (acts []Action, notes []Note) {
-	delay := defaultScaleDownDelay
-	if d := v.canary.ScaleDownDelaySeconds; d != nil {
-		delay = *d
-	}
+	delay := v.canary.ScaleDownDelaySecondsOrDefault()
 	kept := int32(0)
 	for _, r := range v.others {
 		if r.Desired == 0 || r.Deleting {

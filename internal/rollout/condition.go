@@ -159,15 +159,8 @@ func (p *progress) indefinite() bool {
 	return p.paused() || slices.ContainsFunc(p.others, func(r *Revision) bool { return !r.RetireAt.IsZero() })
 }
 
-// defaultProgressDeadline is progressDeadlineSeconds where the user sets none.
-const defaultProgressDeadline int32 = 600
-
 func (v *view) progressDeadline() time.Duration {
-	s := defaultProgressDeadline
-	if d := v.Spec.ProgressDeadlineSeconds; d != nil {
-		s = *d
-	}
-	return time.Duration(s) * time.Second
+	return time.Duration(v.Spec.ProgressDeadlineSecondsOrDefault()) * time.Second
 }
 
 // expired reports that a Progressing condition is older than the deadline.

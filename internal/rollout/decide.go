@@ -56,15 +56,9 @@ func upkeep(v *view) (acts []Action) {
 	return acts
 }
 
-// defaultRevisionHistory is revisionHistoryLimit where the user sets none (core.md §1.8).
-const defaultRevisionHistory int32 = 10
-
 // oldRevisions deletes the oldest revisions without pods beyond the history limit.
 func oldRevisions(v *view) (acts []Action) {
-	limit := defaultRevisionHistory
-	if l := v.Spec.RevisionHistoryLimit; l != nil {
-		limit = *l
-	}
+	limit := v.Spec.RevisionHistoryLimitOrDefault()
 	if v.mode == changed || !v.canRemove() {
 		return nil
 	}

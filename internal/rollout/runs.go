@@ -133,21 +133,10 @@ func hasPause(list []v1alpha1.PauseCondition, reason v1alpha1.PauseReason) bool 
 	return slices.ContainsFunc(list, func(p v1alpha1.PauseCondition) bool { return p.Reason == reason })
 }
 
-// defaultRunHistory is how many finished runs of each outcome are kept (core.md §1.8).
-const defaultRunHistory int32 = 5
-
 // oldRuns deletes finished runs beyond the history limits, and those whose revision is
 // gone; runs that serve now are never deleted (core.md §3.10).
 func (v *view) oldRuns(t tests) (acts []Action) {
-	good, bad := defaultRunHistory, defaultRunHistory
-	if a := v.Spec.Analysis; a != nil {
-		if a.SuccessfulRunHistoryLimit != nil {
-			good = *a.SuccessfulRunHistoryLimit
-		}
-		if a.UnsuccessfulRunHistoryLimit != nil {
-			bad = *a.UnsuccessfulRunHistoryLimit
-		}
-	}
+	good, bad := v.Spec.SuccessfulRunHistoryLimitOrDefault(), v.Spec.UnsuccessfulRunHistoryLimitOrDefault()
 	order := make([]*Run, 0, len(v.Runs))
 	for i := range v.Runs {
 		if r := &v.Runs[i]; r.Completed() && r != t.background && r != t.step && !r.Deleting && !v.inStatus(r.Name) {

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
-	"github.com/penstock-io/penstock/internal/traffic"
 )
 
 // mode is where a rollout stands, seen from far away.
@@ -41,16 +40,11 @@ type view struct {
 }
 
 func newView(s *Snapshot) *view {
-	v := &view{Snapshot: s, canary: s.Spec.Strategy.Canary, n: 1, total: traffic.DefaultTotal, hash: s.TemplateHash}
-	if s.Spec.Replicas != nil {
-		v.n = *s.Spec.Replicas
-	}
+	v := &view{Snapshot: s, canary: s.Spec.Strategy.Canary, n: s.Spec.ReplicasOrDefault(), hash: s.TemplateHash}
 	if v.canary == nil {
 		v.canary = &v1alpha1.CanaryStrategy{}
 	}
-	if tr := v.canary.TrafficRouting; tr != nil && tr.MaxTrafficWeight != nil {
-		v.total = *tr.MaxTrafficWeight
-	}
+	v.total = v.canary.TrafficRouting.MaxTrafficWeightOrDefault()
 	v.steps = compile(v.canary, s.Routed)
 	for i := range s.Revisions {
 		r := &s.Revisions[i]

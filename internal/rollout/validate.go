@@ -1,0 +1,140 @@
+package rollout
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+)
+
+// Problem is one thing that is wrong with a Rollout.
+type Problem struct {
+	// Path is the field, in the published spelling, which leaves out the name of the
+	// strategy in most places (core.md §1.7.2).
+	Path string
+	// Text is the published text of the problem, Path included.
+	Text string
+	// Mend says in words what would make the problem go away; "" where that is unknown.
+	Mend string
+}
+
+// References is what the spec names, as found. The zero value says that nothing was
+// looked up, and nothing is then said about it.
+type References struct {
+	// Services are the Services that exist, by name; nil means not looked up.
+	Services map[string]ServiceRef
+	// Templates are the analysis templates that exist, those that others name
+	// included; nil means not looked up.
+	Templates map[TemplateKey]TemplateRef
+	// Builds are the errors of making a run of each analysis section, by the path of its
+	// templates, such as "spec.strategy.canary.analysis.templates".
+	Builds map[string]string
+	// Routes is the first problem that a router has with its objects, with its path.
+	Routes string
+}
+
+// ServiceRef is what validation needs of a Service.
+type ServiceRef struct {
+	Selector map[string]string
+	// ManagedBy is the name of the Rollout in the managed-by annotation; "" for none.
+	ManagedBy string
+}
+
+// TemplateKey names an AnalysisTemplate or a ClusterAnalysisTemplate.
+type TemplateKey = v1alpha1.AnalysisTemplateRef
+
+// TemplateRef is what validation needs of an analysis template.
+type TemplateRef struct {
+	Metrics []MetricRef
+	Args    []v1alpha1.Argument
+	// Nested are the templates that this one takes in.
+	Nested []TemplateKey
+	// Err is what else is wrong with its metrics; "" for nothing.
+	Err string
+}
+
+// MetricRef is one metric of a template, with its args resolved.
+type MetricRef struct {
+	Name string
+	// Endless is true for a metric that never ends by itself.
+	Endless bool
+	// Count is the count as text, "<nil>" when unset.
+	Count string
+}
+
+// Validate lists what is wrong with a Rollout, in the published order of evaluation;
+// the first one goes into the InvalidSpec condition. What this version does not run
+// comes last. Nil refs check the spec alone.
+func Validate(namespace, name string, spec *v1alpha1.RolloutSpec, refs *References) []Problem {
+	if refs == nil {
+		refs = &References{}
+	}
+	p := &problems{seen: map[string]bool{}}
+	p.spec(spec)
+	if b := spec.Strategy.BlueGreen; b != nil {
+		p.blueGreen(b, spec.RevisionHistoryLimitOrDefault())
+	}
+	if c := spec.Strategy.Canary; c != nil {
+		p.canary(c)
+	}
+	p.references(namespace, name, spec, refs)
+	p.unsupported(spec)
+	return p.list
+}
+
+// InvalidMessage is the message of the InvalidSpec condition: the published text, then
+// the mend (core.md §1.7.4).
+func InvalidMessage(name string, p Problem) string {
+	msg := fmt.Sprintf("The Rollout %q is invalid: %s", name, p.Text)
+	if p.Mend != "" {
+		msg += " (" + p.Mend + ")"
+	}
+	return msg
+}
+
+// problems collects each problem once. The last argument of its methods is the mend,
+// different at each place of call: the tests tell the checks apart by it.
+type problems struct {
+	list []Problem
+	seen map[string]bool
+}
+
+func (p *problems) add(e *field.Error, mend string) {
+	text := e.Error()
+	if p.seen[text] {
+		return
+	}
+	p.seen[text] = true
+	p.list = append(p.list, Problem{Path: e.Field, Text: text, Mend: mend})
+}
+
+func (p *problems) addAll(all field.ErrorList, mend string) {
+	for _, e := range all {
+		p.add(e, mend)
+	}
+}
+
+func (p *problems) invalid(at *field.Path, value any, detail, mend string) {
+	p.add(field.Invalid(at, value, detail), mend)
+}
+
+func (p *problems) required(at *field.Path, detail, mend string) {
+	p.add(field.Required(at, detail), mend)
+}
+
+func (p *problems) internal(at *field.Path, detail, mend string) {
+	p.add(field.InternalError(at, errors.New(detail)), mend)
+}
+
+// said reports whether a problem with this ending is listed already.
+func (p *problems) said(text string) bool {
+	for _, q := range p.list {
+		if strings.HasSuffix(q.Text, text) {
+			return true
+		}
+	}
+	return false
+}

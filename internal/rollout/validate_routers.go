@@ -1,0 +1,39 @@
+package rollout
+
+import "github.com/penstock-io/penstock/api/v1alpha1"
+
+// routers checks the sections of the routers, in the order in which their objects are
+// fetched (core.md §1.7.3).
+func (p *problems) routers(tr *v1alpha1.RolloutTrafficRouting) {
+	at := full("canary", "trafficRouting")
+	if n := tr.Nginx; n != nil {
+		switch one, many := n.StableIngress != "", len(n.StableIngresses) > 0; {
+		case one && many:
+			p.internal(at.Child("nginx"), "Either StableIngress or StableIngresses must be configured. Both are configured.",
+				"keep one of stableIngress and stableIngresses")
+		case !one && !many:
+			p.internal(at.Child("nginx"), "Either StableIngress or StableIngresses must be configured. Neither are configured.",
+				"name an Ingress in stableIngress")
+		}
+	}
+	if a := tr.ALB; a != nil {
+		switch one, many := a.Ingress != "", len(a.Ingresses) > 0; {
+		case one && many:
+			p.internal(at.Child("alb"), "Either Ingress or Ingresses must be configured. Both are configured.",
+				"keep one of ingress and ingresses")
+		case !one && !many:
+			p.internal(at.Child("alb"), "Either Ingress or Ingresses must be configured. Neither are configured.",
+				"name an Ingress in ingress")
+		}
+	}
+	if i := tr.Istio; i != nil && (i.VirtualService == nil) == (len(i.VirtualServices) == 0) {
+		p.internal(at.Child("istio"), "either VirtualService or VirtualServices must be configured",
+			"keep exactly one of virtualService and virtualServices")
+	}
+	if a := tr.Ambassador; a != nil && len(a.Mappings) == 0 {
+		p.invalid(at.Child("ambassador", "mappings"), a.Mappings, "must provide at least one mapping", "name a Mapping in ambassador.mappings")
+	}
+	if a := tr.AppMesh; a != nil && a.VirtualService == nil {
+		p.invalid(at.Child("appmesh", "virtualService"), a.VirtualService, "must provide virtual-service", "name a VirtualService in appMesh.virtualService")
+	}
+}
