@@ -1,0 +1,187 @@
+package analysis
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/metric"
+)
+
+func TestConditions(t *testing.T) {
+	empty, series := []float64{}, []float64{0.96}
+	doc := map[string]any{"status": "pass", "n": 3.0, "s": "12", "yes": true, "deep": map[string]any{"x": 1.0}, "nothing": nil}
+	cases := map[string]struct {
+		success, failure string
+		result           any
+		want             v1alpha1.AnalysisPhase
+		message          string
+	}{
+		// data
+		"a number passes":                             {success: "result >= 1", result: 1.0, want: ok},
+		"a vector passes":                             {success: "result[0] >= 0.95", result: series, want: ok},
+		"a field passes":                              {success: `result.status == "pass"`, result: doc, want: ok},
+		"a text passes":                               {success: `result contains "well"`, result: "all is well", want: ok},
+		"78: infinity":                                {success: "isInf(result)", result: math.Inf(-1), want: ok},
+		"79: no conditions and data":                  {result: 7.0, want: ok},
+		"80: failure only, false":                     {failure: "result < 1", result: 1.0, want: ok},
+		"80: failure only, true":                      {failure: "result < 1", result: 0.0, want: failed},
+		"80: success only, false":                     {success: "result >= 1", result: 0.0, want: failed},
+		"80: both false":                              {success: "result > 2", failure: "result < 1", result: 1.5, want: unsure},
+		"80: both true":                               {success: "result > 0", failure: "result > 0", result: 1.0, want: failed},
+		"81: not a bool":                              {success: "result", result: 1.0, want: errored, message: `could not evaluate successCondition "result": expected bool, but got float64`},
+		"82: an unknown name":                         {success: "results > 1", result: 1.0, want: errored, message: `could not evaluate successCondition "results > 1": unknown name results`},
+		"82: in the failureCondition":                 {failure: "nope", result: 1.0, want: errored, message: `could not evaluate failureCondition "nope": unknown name nope`},
+		"a function of ours is no function of theirs": {success: "need(result) > 0", result: 1.0, want: errored},
+		"83: asInt is strict about texts":             {success: "asInt(result) == 1", result: "1.1", want: errored},
+		"83: asInt of a text":                         {success: "asInt(result) == 1", result: "1", want: ok},
+		"83: asInt truncates":                         {success: "asInt(result) == 1", result: 1.9, want: ok},
+		"83: asFloat of a text":                       {success: "asFloat(result) == 1.5", result: "1.5", want: ok},
+		"asInt of an object":                          {success: "asInt(result) == 1", result: doc, want: errored},
+		"87: in":                                      {success: `"n" in result`, result: doc, want: ok},
+		"87: any":                                     {success: "any(result, # > 0.9)", result: series, want: ok},
+		"87: filter":                                  {success: "len(filter(result, # > 0.9)) == 1", result: series, want: ok},
+		"87: optional path and default":               {success: "(result?.a ?? 0) == 0", result: doc, want: ok},
+		"a missing field is nil":                      {success: "result.missing == nil", result: doc, want: ok},
+		"a missing field is not comparable":           {success: "result.missing > 1", result: doc, want: errored},
+		"below a missing field":                       {success: "result.missing.deeper == 1", result: doc, want: errored},
+		"below a missing field, optional":             {success: "result.missing?.deeper == nil", result: doc, want: ok},
+		"a text is no number":                         {success: "result.s > 3", result: doc, want: errored},
+		"true is not 'true'":                          {success: "result.yes == 'true'", result: doc, want: failed},
+		"isNil looks at its argument":                 {success: "isNil(result.nothing) && !isNil(result.n)", result: doc, want: ok},
+		"default looks at its argument":               {success: "default(result.foo, 5) == 5 && default(result.n, 5) == 3", result: doc, want: ok},
+		"now is the moment of the measurement":        {success: `now() == date("2026-08-17T10:00:00Z")`, result: 1.0, want: ok},
+		"a vector with some NaN is compared":          {success: "result[1] > 0", result: []float64{nan, 1}, want: ok},
+		"an empty object is data":                     {success: "result.status == nil", result: map[string]any{}, want: ok},
+		"an empty text is data":                       {success: `result == ""`, result: "", want: ok},
+		"a huge range is an error":                    {success: "len(1..100000000) > 1", result: 1.0, want: errored},
+		"a condition without end is an error":         {success: strings.Repeat("(", 20000), result: 1.0, want: errored},
+
+		// no data: 3.3 with our answers
+		"73: index into nothing":                  {success: "result[0] >= 0.95", result: empty, want: unsure, message: "no data: the result is an empty list (noData: Inconclusive)"},
+		"74: all of nothing":                      {success: "all(result, # > 0.9)", result: empty, want: unsure},
+		"none of nothing":                         {success: "none(result, # > 0.9)", result: empty, want: unsure},
+		"any of nothing":                          {success: "any(result, # > 0.9)", result: empty, want: unsure},
+		"the maximum of nothing":                  {success: "max(result) < 1", result: empty, want: unsure},
+		"the sum of nothing":                      {success: "sum(result) < 1", result: empty, want: unsure},
+		"the mean of nothing":                     {success: "mean(result) < 1", result: empty, want: unsure},
+		"the count of what fits in nothing":       {success: "len(filter(result, # > 1)) == 0", result: empty, want: unsure},
+		"count of nothing":                        {success: "count(result, # > 1) == 0", result: empty, want: unsure},
+		"?? does not help an empty list":          {success: "(result[0] ?? 0) < 1", result: empty, want: unsure},
+		"84: default does not help an empty list": {success: "default(result, 0) < 0.05", result: empty, want: unsure},
+		"a failure condition alone":               {failure: "result[0] < 0.95", result: empty, want: unsure},
+		"75: tested with len, allowed":            {success: "len(result) == 0 || result[0] > 0.9", result: empty, want: ok},
+		"tested with len, forbidden":              {success: "len(result) > 0 && result[0] >= 0.95", result: empty, want: failed},
+		"tested with len in a pipe":               {success: "(result | len()) == 0", result: empty, want: ok},
+		"tested with len, and used all the same":  {success: "all(result, # > 0.9) && len(result) < 10", result: empty, want: unsure},
+		"tested for nil, which it is not":         {success: "result != nil && all(result, # > 0.9)", result: empty, want: unsure},
+		"only one of two conditions tests":        {success: "len(result) == 0 || result[0] > 0.9", failure: "result[0] < 0.5", result: empty, want: unsure},
+		"both conditions test":                    {success: "len(result) == 0 || result[0] > 0.9", failure: "len(result) > 0 && result[0] < 0.5", result: empty, want: ok},
+		"a condition that does not look":          {success: "true", result: empty, want: unsure},
+		"no conditions and no data":               {result: empty, want: unsure},
+		"a wrong condition on no data":            {success: "nope", result: empty, want: unsure},
+		"76: NaN in a vector, failure only":       {failure: "result[0] < 0.95", result: []float64{nan}, want: unsure},
+		"77: NaN in a vector, success only":       {success: "result[0] > 0.95", result: []float64{nan}, want: unsure},
+		"77: NaN, both":                           {success: "result > 0.95", failure: "result < 0.5", result: nan, want: unsure, message: "no data: the result is NaN (noData: Inconclusive)"},
+		"78: NaN tested":                          {success: "isNaN(result)", result: nan, want: ok},
+		"NaN tested in a vector":                  {success: "isNaN(result[0]) || result[0] < 1", result: []float64{nan}, want: ok},
+		"NaN tested one by one":                   {success: "all(result, isNaN(#) || # < 1)", result: []float64{nan, nan}, want: ok},
+		"NaN is not handled by len":               {failure: "len(result) > 0 && result[0] > 0.05", result: []float64{nan}, want: unsure},
+		"NaN is not handled by ??":                {failure: "(result ?? 0) > 1", result: nan, want: unsure},
+		"isNaN of a vector is a mistake":          {success: "isNaN(result)", result: []float64{nan}, want: unsure},
+		"nil compared":                            {success: "result < 0.05", result: nil, want: unsure, message: "no data: the result is null (noData: Inconclusive)"},
+		"84: nil with default":                    {success: "default(result, 0) < 0.05", result: nil, want: ok},
+		"nil with ??":                             {success: "(result ?? 0) < 0.05", result: nil, want: ok},
+		"85: nil tested with isNil":               {success: "isNil(result) || result < 1", result: nil, want: ok},
+		"nil tested with ==":                      {success: "result == nil", result: nil, want: ok},
+		"nil tested, and used all the same":       {success: "result < 1 || isNil(result)", result: nil, want: unsure},
+		"isNaN of nil is a mistake":               {success: "isNaN(result)", result: nil, want: unsure},
+		"a typed nil is nil":                      {success: "result < 0.05", result: (*float64)(nil), want: unsure},
+		"an empty list of anything":               {success: "result[0].x == 1", result: []any{}, want: unsure},
+		"a list of NaN of any type":               {failure: "result[0] < 1", result: []any{nan}, want: unsure},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := &v1alpha1.Metric{SuccessCondition: c.success, FailureCondition: c.failure}
+			got := judge(m, metric.Result{Kind: metric.Values, Value: c.result}, start)
+			if got.phase != c.want || c.message != "" && got.message != c.message {
+				t.Errorf("got %s %q, want %s %q", got.phase, got.message, c.want, c.message)
+			}
+		})
+	}
+}
+
+func TestNoDataPolicy(t *testing.T) {
+	cases := map[string]struct {
+		policy  v1alpha1.NoDataPolicy
+		phase   v1alpha1.AnalysisPhase
+		message string
+		count   int32
+	}{
+		"unset is Inconclusive":  {"", unsure, "no data: the query returned no series (noData: Inconclusive)", 1},
+		"Inconclusive":           {v1alpha1.NoDataInconclusive, unsure, "no data: the query returned no series (noData: Inconclusive)", 1},
+		"Fail":                   {v1alpha1.NoDataFail, failed, "no data: the query returned no series (noData: Fail)", 1},
+		"Error counts as errors": {v1alpha1.NoDataError, errored, "no data: the query returned no series (noData: Error)", 0},
+		"Success":                {v1alpha1.NoDataSuccess, ok, "no data: the query returned no series (noData: Success)", 1},
+		"Skip counts as nothing": {v1alpha1.NoDataSkip, unsure, "no data: the query returned no series (noData: Skip)", 0},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := aMetric("m", func(m *v1alpha1.Metric) { m.NoData, m.SuccessCondition = c.policy, "result[0] > 1" })
+			o := Outcome{Name: "m", Metric: m, Result: metric.Result{Kind: metric.NoData, Value: []float64{}, Display: "[]", Why: "the query returned no series"}}
+			r := Fold(v1alpha1.AnalysisRunStatus{}, aSpec(m), []Outcome{o}, start).MetricResults[0]
+			got := r.Measurements[0]
+			if got.Phase != c.phase || got.Message != c.message || r.Count != c.count {
+				t.Errorf("got %s %q with count %d", got.Phase, got.Message, r.Count)
+			}
+		})
+	}
+	t.Run("a policy that is set outweighs a condition that tests", func(t *testing.T) {
+		m := &v1alpha1.Metric{SuccessCondition: "len(result) == 0", NoData: v1alpha1.NoDataFail}
+		if got := judge(m, metric.Result{Kind: metric.NoData, Value: []float64{}}, start); got.phase != failed {
+			t.Errorf("got %s", got.phase)
+		}
+	})
+	t.Run("NoData from a provider without a value", func(t *testing.T) {
+		m := &v1alpha1.Metric{SuccessCondition: "result > 1"}
+		got := judge(m, metric.Result{Kind: metric.NoData, Why: "the answer is null"}, start)
+		if got.phase != unsure || got.message != "no data: the answer is null (noData: Inconclusive)" {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
+
+func FuzzConditions(f *testing.F) {
+	for _, s := range []string{
+		"result[0] >= 0.95", "all(result, # > 1) || result == nil", "let x = result; x", "result?.a ?? 0", "reduce(result, # + #acc)",
+		"result | map(# * 2) | sum() < 1", "isNaN(result) ? true : default(result, 1) > 0", `result matches "("`, "$env.result == 1", "{}[result]", "result[1:2]",
+	} {
+		f.Add(s, uint8(0))
+	}
+	results := []any{nil, []float64{}, []float64{nan}, nan, 1.0, "x", []any{1.0, nil}, map[string]any{"a": 1.0}, (*float64)(nil)}
+	f.Fuzz(func(t *testing.T, text string, pick uint8) {
+		if len(text) > 60 {
+			return // nested loops over ranges take longer than a fuzzer waits
+		}
+		v := results[int(pick)%len(results)]
+		m := &v1alpha1.Metric{SuccessCondition: text}
+		got := judge(m, metric.Result{Kind: metric.Values, Value: v}, start)
+		if text == "" {
+			return
+		}
+		if form := missing(v); form != hasData && got.phase == ok && !strings.Contains(text, "len") && !strings.ContainsAny(text, "?=!") &&
+			!strings.Contains(text, "isN") && !strings.Contains(text, "default") {
+			t.Errorf("%q passes on %v", text, v)
+		}
+	})
+}
+
+func BenchmarkEvaluate(b *testing.B) {
+	for b.Loop() {
+		if _, err := evaluate("len(result) > 0 && all(result, # >= 0.95)", []float64{1, 2, 3}, time.Time{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

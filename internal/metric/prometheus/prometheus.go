@@ -1,0 +1,249 @@
+package prometheus
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/api"
+	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/metric"
+)
+
+// defaultTimeout is the time limit of a metric that sets none, or 0.
+const defaultTimeout = 30 * time.Second
+
+// Options are what the process gives.
+type Options struct {
+	// Address is used by metrics without one: ARGO_ROLLOUTS_PROMETHEUS_ADDRESS.
+	Address string
+}
+
+// New returns the provider. It keeps connections open between measurements.
+func New(o Options) metric.Provider {
+	return &provider{options: o, secure: transport(false), insecure: transport(true)}
+}
+
+type provider struct {
+	options          Options
+	secure, insecure *http.Transport
+}
+
+// Describe shows the query as it is sent.
+func (p *provider) Describe(r metric.Request) map[string]string {
+	m := r.Provider.Prometheus
+	if m == nil {
+		return nil
+	}
+	return map[string]string{"ResolvedPrometheusQuery": metric.Redact(m.Query, secretsOf(r, m))}
+}
+
+// Measure queries Prometheus.
+func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result, error) {
+	m := r.Provider.Prometheus
+	if m == nil {
+		return metric.Result{}, fmt.Errorf("metric %s has no prometheus provider", r.Metric)
+	}
+	secrets := secretsOf(r, m)
+	res, err := p.measure(ctx, r, m)
+	if err != nil {
+		return metric.Result{}, errors.New(metric.Redact(oneLine(err.Error()), secrets))
+	}
+	for k, v := range res.Metadata {
+		res.Metadata[k] = metric.Redact(v, secrets)
+	}
+	return res, nil
+}
+
+func (p *provider) measure(ctx context.Context, r metric.Request, m *v1alpha1.PrometheusMetric) (metric.Result, error) {
+	limit, err := timeout(m)
+	if err != nil {
+		return metric.Result{}, err
+	}
+	address, err := p.address(m)
+	if err != nil {
+		return metric.Result{}, err
+	}
+	window, err := windowOf(m, r.Now)
+	if err != nil {
+		return metric.Result{}, err
+	}
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	auth, err := p.authenticate(limited, m, address)
+	if err == nil {
+		var v model.Value
+		var warnings promv1.Warnings
+		if v, warnings, err = query(limited, address.String(), auth, m.Query, window, r.Now); err == nil {
+			return decode(v, warnings)
+		}
+	}
+	return metric.Result{}, explain(ctx, limited, err, address, limit)
+}
+
+func query(ctx context.Context, address string, rt http.RoundTripper, text string, window *promv1.Range, now time.Time) (model.Value, promv1.Warnings, error) {
+	client, err := api.NewClient(api.Config{Address: address, RoundTripper: rt})
+	if err != nil {
+		return nil, nil, err
+	}
+	client = nullable{client}
+	if window != nil {
+		return promv1.NewAPI(client).QueryRange(ctx, text, *window)
+	}
+	return promv1.NewAPI(client).Query(ctx, text, now)
+}
+
+func timeout(m *v1alpha1.PrometheusMetric) (time.Duration, error) {
+	switch {
+	case m.Timeout == nil || *m.Timeout == 0:
+		return defaultTimeout, nil
+	case *m.Timeout < 0:
+		return 0, errors.New("prometheus timeout should not be negative")
+	}
+	return time.Duration(min(*m.Timeout, math.MaxInt32)) * time.Second, nil
+}
+
+func (p *provider) address(m *v1alpha1.PrometheusMetric) (*url.URL, error) {
+	address := m.Address
+	if address == "" {
+		address = p.options.Address
+	}
+	if address == "" {
+		return nil, errors.New("prometheus address is not configured")
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme == "" || u.Host == "" {
+		return nil, errors.New("prometheus address is not is url format")
+	}
+	return u, nil
+}
+
+// explain says in one sentence why there is no answer. A Prometheus error is passed on
+// in its own words.
+func explain(ctx, limited context.Context, err error, address *url.URL, limit time.Duration) error {
+	var answered *promv1.Error
+	var inURL *url.Error
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("query Prometheus at %s: %w", address.Redacted(), ctx.Err())
+	case errors.Is(limited.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("query Prometheus at %s: no answer within the timeout of %s", address.Redacted(), limit)
+	case errors.As(err, &answered) || errors.Is(err, errSetup):
+		return err
+	case errors.As(err, &inURL):
+		err = inURL.Err
+	}
+	return fmt.Errorf("query Prometheus at %s: %w", address.Redacted(), err)
+}
+
+// oneLine keeps an error one line, whatever a server put into it.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// decode turns an answer into a Result.
+func decode(v model.Value, warnings promv1.Warnings) (metric.Result, error) {
+	res := metric.Result{Kind: metric.Values}
+	if len(warnings) > 0 {
+		quoted := make([]string, len(warnings))
+		for i, w := range warnings {
+			quoted[i] = `"` + w + `"`
+		}
+		res.Metadata = map[string]string{"warnings": strings.Join(quoted, ", ")}
+	}
+	var samples []float64
+	switch v := v.(type) {
+	case *model.Scalar:
+		res.Value, res.Display = float64(v.Value), v.Value.String()
+		if math.IsNaN(float64(v.Value)) {
+			res.Kind, res.Why = metric.NoData, "the query returned NaN"
+		}
+		return res, nil
+	case model.Vector:
+		samples = make([]float64, 0, len(v))
+		for _, s := range v {
+			if s.Histogram != nil {
+				return res, errHistogram
+			}
+			samples = append(samples, float64(s.Value))
+		}
+	case model.Matrix:
+		samples = make([]float64, 0, len(v))
+		for _, series := range v {
+			if len(series.Histograms) > 0 {
+				return res, errHistogram
+			}
+			for _, s := range series.Values {
+				samples = append(samples, float64(s.Value))
+			}
+		}
+	default:
+		return res, errors.New("Prometheus metric type not supported") //nolint:staticcheck // published text
+	}
+	res.Value, res.Display = samples, display(samples)
+	switch {
+	case len(samples) == 0:
+		res.Kind, res.Why = metric.NoData, "the query returned no series"
+	case allNaN(samples):
+		res.Kind, res.Why = metric.NoData, "the query returned only NaN"
+	}
+	return res, nil
+}
+
+var errHistogram = errors.New("the query returned a native histogram, which is no single number: use a function such as histogram_quantile")
+
+func display(samples []float64) string {
+	var b strings.Builder
+	b.WriteByte('[')
+	for i, f := range samples {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(model.SampleValue(f).String())
+		if b.Len() > 4<<10 { // the status keeps less than this
+			break
+		}
+	}
+	b.WriteByte(']')
+	return b.String()
+}
+
+func allNaN(samples []float64) bool {
+	for _, f := range samples {
+		if !math.IsNaN(f) {
+			return false
+		}
+	}
+	return true
+}
+
+// secretsOf lists what must never come out: the secrets of the run, and credentials
+// that are written into the metric itself.
+func secretsOf(r metric.Request, m *v1alpha1.PrometheusMetric) []string {
+	all := append([]string(nil), r.Secrets...)
+	all = append(all, m.Authentication.OAuth2.ClientSecret)
+	if b := m.Authentication.BasicAuth; b.Password != "" {
+		all = append(all, b.Password, base64.StdEncoding.EncodeToString([]byte(b.Username+":"+b.Password)))
+	}
+	for _, h := range m.Headers {
+		if strings.EqualFold(h.Key, "Authorization") {
+			all = append(all, h.Value)
+			if _, token, ok := strings.Cut(h.Value, " "); ok {
+				all = append(all, token)
+			}
+		}
+	}
+	if u, err := url.Parse(m.Address); err == nil && u.User != nil {
+		if password, ok := u.User.Password(); ok {
+			all = append(all, password, base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password)))
+		}
+	}
+	return all
+}
