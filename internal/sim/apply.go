@@ -1,0 +1,198 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/analysis"
+	"github.com/penstock-io/penstock/internal/rollout"
+	"github.com/penstock-io/penstock/internal/traffic"
+)
+
+// do carries out one action on the truth. Before it does, the laws hold it against what
+// is true now and what the planner saw (laws.go).
+func (w *World) do(seen *rollout.Snapshot, a rollout.Action) {
+	w.checkAction(seen, a)
+	w.Writes++
+	w.log("  %s", w.name(a.String()))
+	switch x := a.(type) {
+	case rollout.EnsureRevision:
+		w.ensure(seen, x)
+	case rollout.Renumber:
+		if r := w.rev(x.Hash); r != nil {
+			r.number, r.minReady = x.Number, x.MinReadySeconds
+		}
+	case rollout.SetNumber:
+		w.Number = x.Number
+	case rollout.DefaultReplicas:
+		one := int32(1)
+		w.Rollout.Spec.Replicas = &one
+		w.Rollout.Generation++
+	case rollout.Scale:
+		if r := w.rev(x.Hash); r != nil && r.desired == x.From { // resourceVersion precondition
+			w.scale(r, x.To)
+			if x.To == 0 {
+				r.retireAt = time.Time{}
+			}
+		}
+	case rollout.Retire:
+		if r := w.rev(x.Hash); r != nil {
+			r.retireAt = x.At
+		}
+	case rollout.Delete:
+		w.remove(x.Hash)
+	case rollout.SetMetadata:
+		if r := w.rev(x.Hash); r != nil {
+			r.meta = *x.Metadata.DeepCopy()
+		}
+	case rollout.SetSelector:
+		w.services[x.Service].hash, w.services[x.Service].managed = x.Hash, true
+		w.follow()
+	case rollout.SetSplit:
+		w.setSplit(x.Split)
+	case rollout.StartRun:
+		w.startRun(x)
+	case rollout.StopRun:
+		if r := w.run(x.Name); r != nil {
+			r.spec.Terminate = true
+			r.wake = w.Now
+		}
+	case rollout.DeleteRun:
+		w.deleteRun(x.Name)
+	}
+}
+
+func (w *World) ensure(seen *rollout.Snapshot, x rollout.EnsureRevision) {
+	if w.rev(x.Hash) != nil {
+		return
+	}
+	w.revs = append(w.revs, &replicaSet{hash: x.Hash, number: x.Number, created: w.Now, meta: *x.Metadata.DeepCopy(),
+		minReady: seen.Spec.MinReadySeconds, image: image(&seen.Spec), readyAfter: w.readyAfter(image(&seen.Spec))})
+}
+
+func image(s *v1alpha1.RolloutSpec) string {
+	if c := s.Template.Spec.Containers; len(c) > 0 {
+		return c[0].Image
+	}
+	return ""
+}
+
+func (w *World) remove(hash string) {
+	for i, r := range w.revs {
+		if r.hash == hash {
+			w.revs = append(w.revs[:i:i], w.revs[i+1:]...)
+			return
+		}
+	}
+}
+
+func (w *World) setSplit(s traffic.Split) {
+	w.route.weight = s.Weight(traffic.Canary)
+	if w.Pinned {
+		st, _ := s.Of(traffic.Stable)
+		ca, _ := s.Of(traffic.Canary)
+		w.route.stable, w.route.canary = st.Hash, ca.Hash
+	}
+	w.follow()
+}
+
+// lag is how long the data plane takes this time.
+func (w *World) lag() time.Duration {
+	if !w.faulty {
+		return w.Lag
+	}
+	return time.Duration(w.rng.Int64N(int64(w.Lag) + 1))
+}
+
+// pointers are the hashes that the objects give the roles now.
+func (w *World) pointers() (stable, canary string) {
+	if w.Pinned {
+		return w.route.stable, w.route.canary
+	}
+	c := w.canary()
+	if s := w.services[c.StableService]; s != nil {
+		stable = s.hash
+	}
+	if s := w.services[c.CanaryService]; s != nil {
+		canary = s.hash
+	}
+	return stable, canary
+}
+
+// follow makes the data plane start towards what the objects say.
+func (w *World) follow() {
+	p := &w.plane
+	if p.pendWeight != w.route.weight {
+		p.pendWeight, p.weightAt = w.route.weight, w.Now.Add(w.lag())
+	}
+	st, ca := w.pointers()
+	if p.pendStable != st {
+		p.pendStable, p.stableAt = st, w.Now.Add(w.lag())
+	}
+	if p.pendCanary != ca {
+		p.pendCanary, p.canaryAt = ca, w.Now.Add(w.lag())
+	}
+}
+
+// tickPlane lets every part that is due arrive.
+func (w *World) tickPlane() {
+	p := &w.plane
+	if !w.Now.Before(p.weightAt) {
+		p.weight = p.pendWeight
+	}
+	if !w.Now.Before(p.stableAt) {
+		p.stable = p.pendStable
+	}
+	if !w.Now.Before(p.canaryAt) {
+		p.canary = p.pendCanary
+	}
+}
+
+func (w *World) planeFollows() bool {
+	st, ca := w.pointers()
+	p := &w.plane
+	return p.weight == w.route.weight && p.stable == st && p.canary == ca
+}
+
+func (w *World) run(name string) *run {
+	for _, r := range w.runs {
+		if r.name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+func (w *World) deleteRun(name string) {
+	for i, r := range w.runs {
+		if r.name == name {
+			w.runs = append(w.runs[:i:i], w.runs[i+1:]...)
+			return
+		}
+	}
+}
+
+// startRun builds the AnalysisRun from the templates, as the shell does.
+func (w *World) startRun(x rollout.StartRun) {
+	if w.run(x.Name) != nil {
+		return
+	}
+	c := w.canary()
+	var a v1alpha1.RolloutAnalysis
+	switch {
+	case x.Kind == rollout.Background && c.Analysis != nil:
+		a = c.Analysis.RolloutAnalysis
+	case x.Kind == rollout.StepRun && int(x.Step) < len(c.Steps) && c.Steps[x.Step].Analysis != nil:
+		a = *c.Steps[x.Step].Analysis
+	default:
+		return // the steps were changed under the plan; the next pass knows
+	}
+	built, err := analysis.Build(analysis.BuildInput{Rollout: asMap(&w.Rollout), Analysis: a, Templates: w.Templates,
+		Latest: x.Hash, Stable: x.Stable, Type: string(x.Kind), Step: x.Step, Revision: x.Number})
+	if err != nil {
+		w.broke("analysis run could not be built: " + err.Error())
+		return
+	}
+	w.runs = append(w.runs, &run{name: x.Name, kind: string(x.Kind), step: x.Step, hash: x.Hash, number: x.Number,
+		created: w.Now, spec: built.Spec, wake: w.Now})
+}

@@ -1,0 +1,129 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+)
+
+// calm is how long a world may take, after the last surprise, to come to its end.
+const calm = 3 * time.Hour
+
+// Chaos lets a random release with random trouble run to its end, and returns the laws
+// that were broken. The world must have been made with a Seed.
+func (w *World) Chaos() []string {
+	w.Metric = func(string) Reading {
+		switch w.rng.IntN(30) {
+		case 0:
+			return Reading{Value: []float64{0}}
+		case 1:
+			return Reading{NoData: true}
+		case 2:
+			return Reading{Err: "connection refused"}
+		}
+		return Reading{Value: []float64{1}}
+	}
+	w.Until(5*time.Minute, (*World).AtRest)
+	for i := 2; i < 2+w.rng.IntN(3); i++ {
+		w.SetImage(fmt.Sprintf("demo:v%d", i))
+		for range 1 + w.rng.IntN(6) {
+			w.Wait(time.Duration(w.rng.IntN(90)) * time.Second)
+			w.surprise()
+		}
+	}
+	w.faulty = false // the storm is over: from here on it must come to a good end
+	w.Metric = nil
+	w.finish()
+	return w.laws
+}
+
+// surprise is one thing that somebody does.
+func (w *World) surprise() {
+	switch w.rng.IntN(11) {
+	case 0:
+		w.Abort()
+	case 1:
+		w.Retry()
+	case 2, 3:
+		w.Promote()
+	case 4:
+		w.PromoteFull()
+	case 5:
+		w.SetReplicas(int32(1 + w.rng.IntN(8)))
+	case 6:
+		if w.routed() {
+			w.Drift(0)
+		}
+	case 7:
+		w.Restart()
+	case 8:
+		w.Kill(image(&w.Rollout.Spec), 1+w.rng.IntN(3))
+	case 9:
+		w.SetImage("demo:v1")
+	case 10:
+		w.SetPaused(!w.Rollout.Spec.Paused)
+	}
+}
+
+// finish helps as a patient person would (unpause, promote, retry) and then holds the
+// world against its good end.
+func (w *World) finish() {
+	w.Rollout.Spec.Paused = false
+	w.Rollout.Generation++
+	for range 40 {
+		if w.Until(calm, (*World).AtRest) {
+			break
+		}
+		switch st := &w.Rollout.Status; {
+		case st.Abort:
+			w.Retry()
+		case len(st.PauseConditions) > 0:
+			w.Promote()
+		}
+	}
+	w.checkEnd()
+}
+
+// AtRest reports that the stable revision is the wanted one and serves everything.
+func (w *World) AtRest() bool {
+	st := &w.Rollout.Status
+	return st.Phase == v1alpha1.RolloutPhaseHealthy && st.StableRS == st.CurrentPodHash
+}
+
+func (w *World) checkEnd() {
+	if !w.AtRest() {
+		w.broke(fmt.Sprintf("no good end: %s %q, %s, waiting: %v", w.Phase(), w.Rollout.Status.Message, w.Describe(), w.waits()))
+		return
+	}
+	w.Wait(calm) // old revisions retire
+	if w.routed() && (w.plane.weight != 0 || w.plane.stable != w.Rollout.Status.StableRS) {
+		w.broke("at the end the data plane does not serve the stable revision only: " + w.Describe())
+	}
+	for _, r := range w.revs {
+		want := int32(0)
+		if r.hash == w.Rollout.Status.StableRS {
+			want = w.replicas()
+		}
+		if r.desired != want {
+			w.broke(fmt.Sprintf("at the end revision %s has %d pods, wanted %d", r.hash, r.desired, want))
+		}
+	}
+	writes := w.Writes
+	w.Wait(24 * time.Hour)
+	if w.Writes != writes {
+		w.broke(fmt.Sprintf("a quiet day cost %d writes", w.Writes-writes))
+	}
+}
+
+// waits is what the planner says that it waits for.
+func (w *World) waits() []string {
+	var out []string
+	for _, n := range w.plan(w.snapshot()).Notes {
+		if line := string(n.Reason) + ": " + n.Message; !slices.Contains(out, line) {
+			out = append(out, line)
+		}
+	}
+	return out
+}

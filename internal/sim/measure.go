@@ -1,0 +1,95 @@
+package sim
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/analysis"
+	"github.com/penstock-io/penstock/internal/metric"
+)
+
+// tickRuns gives every AnalysisRun that is due a pass of the real engine. It reports
+// whether anything changed.
+func (w *World) tickRuns() (changed bool) {
+	for _, r := range w.runs {
+		if r.wake.IsZero() || w.Now.Before(r.wake) {
+			continue
+		}
+		for w.pass(r) {
+			changed = true
+		}
+	}
+	return changed
+}
+
+// pass is one look of the analysis controller at a run: measure what is due, fold the
+// answers, persist.
+func (w *World) pass(r *run) (again bool) {
+	p := analysis.Decide(analysis.Snapshot{Now: w.Now, Spec: r.spec, Status: r.status})
+	before := r.status
+	r.status, r.wake = p.Status, p.Wake
+	var outcomes []analysis.Outcome
+	for _, a := range p.Actions {
+		m, ok := a.(analysis.Measure)
+		if !ok {
+			continue
+		}
+		outcomes = append(outcomes, w.measure(r.spec.Metrics[m.Index], m.Metric))
+	}
+	if len(outcomes) > 0 {
+		r.status = analysis.Fold(r.status, r.spec, outcomes, w.Now)
+	}
+	if r.status.Phase != before.Phase && r.status.Phase.Completed() {
+		w.log("  analysis %s is %s%s", w.name(r.name), r.status.Phase, because(r.status.Message))
+	}
+	return len(outcomes) > 0 || r.status.Phase != before.Phase
+}
+
+func because(message string) string {
+	if message == "" {
+		return ""
+	}
+	return ": " + message
+}
+
+func (w *World) measure(m v1alpha1.Metric, name string) analysis.Outcome {
+	out := analysis.Outcome{Name: name, Metric: m, Started: w.Now}
+	answer := Reading{Value: []float64{1}}
+	if w.Metric != nil {
+		answer = w.Metric(name)
+	}
+	switch {
+	case answer.Err != "":
+		out.Err = answer.Err
+	case answer.NoData:
+		out.Result = metric.Result{Kind: metric.NoData, Why: "the query returned no series"}
+	default:
+		text, err := json.Marshal(answer.Value)
+		if err != nil {
+			out.Err = err.Error()
+			return out
+		}
+		out.Result = metric.Result{Kind: metric.Values, Value: answer.Value, Display: string(text)}
+	}
+	return out
+}
+
+func (w *World) nextRun() (at time.Time) {
+	for _, r := range w.runs {
+		at = sooner(at, r.wake)
+	}
+	return at
+}
+
+func asMap(r *v1alpha1.Rollout) map[string]any {
+	out := map[string]any{}
+	data, err := json.Marshal(r)
+	if err == nil {
+		err = json.Unmarshal(data, &out)
+	}
+	if err != nil {
+		return nil
+	}
+	return out
+}

@@ -1,0 +1,125 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/rollout"
+	"github.com/penstock-io/penstock/internal/traffic"
+)
+
+// caches is what the controller's informers show: each kind may be behind the truth, but
+// never behind the controller's own writes (L8).
+type caches struct {
+	rollout  v1alpha1.Rollout
+	number   int64
+	revs     []rollout.Revision
+	services []rollout.Service
+	route    route
+	runs     []rollout.Run
+}
+
+// refresh brings the caches up to date: all of them, or a random part.
+func (w *World) refresh(all bool) {
+	due := func() bool { return all || w.rng.IntN(3) > 0 }
+	if due() {
+		w.caches.rollout, w.caches.number = *w.Rollout.DeepCopy(), w.Number
+	}
+	if due() {
+		w.caches.revs = w.revisions()
+	}
+	if due() {
+		w.caches.services = w.seenServices()
+	}
+	if due() {
+		w.caches.route = w.route
+	}
+	if due() {
+		w.caches.runs = w.seenRuns()
+	}
+}
+
+func (w *World) revisions() []rollout.Revision {
+	out := make([]rollout.Revision, 0, len(w.revs))
+	for _, r := range w.revs {
+		avail := r.available(w.Now)
+		out = append(out, rollout.Revision{Hash: r.hash, Name: w.Rollout.Name + "-" + r.hash, Number: r.number,
+			Desired: r.desired, Actual: int32(len(r.pods)), Ready: avail, Available: avail, Observed: true,
+			Created: r.created, RetireAt: r.retireAt, Metadata: *r.meta.DeepCopy(), MinReadySeconds: r.minReady})
+	}
+	slices.SortStableFunc(out, func(a, b rollout.Revision) int { return int(b.Number - a.Number) })
+	return out
+}
+
+func (w *World) seenServices() []rollout.Service {
+	c := w.canary()
+	var out []rollout.Service
+	for _, name := range []string{c.StableService, c.CanaryService} {
+		if s, ok := w.services[name]; ok {
+			out = append(out, rollout.Service{Name: name, Exists: true, Hash: s.hash, Managed: s.managed})
+		}
+	}
+	return out
+}
+
+func (w *World) seenRuns() []rollout.Run {
+	out := make([]rollout.Run, 0, len(w.runs))
+	for _, r := range w.runs {
+		out = append(out, rollout.Run{Name: r.name, Kind: rollout.RunKind(r.kind), Step: r.step, Hash: r.hash,
+			Number: r.number, Phase: r.status.Phase, Message: r.status.Message, Terminating: r.spec.Terminate, Created: r.created})
+	}
+	return out
+}
+
+// split is the written split as the caches show it.
+func (w *World) split(c *caches) traffic.Split {
+	st, ca := traffic.Destination{Service: w.canary().StableService}, traffic.Destination{Service: w.canary().CanaryService}
+	if w.Pinned {
+		st.Hash, ca.Hash = c.route.stable, c.route.canary
+	} else {
+		for _, s := range c.services {
+			if s.Name == st.Service {
+				st.Hash = s.Hash
+			}
+			if s.Name == ca.Service {
+				ca.Hash = s.Hash
+			}
+		}
+	}
+	return traffic.Two(w.total(), c.route.weight, st, ca)
+}
+
+func (w *World) total() int32 {
+	if tr := w.canary().TrafficRouting; tr != nil && tr.MaxTrafficWeight != nil {
+		return *tr.MaxTrafficWeight
+	}
+	return traffic.DefaultTotal
+}
+
+// snapshot is what the observer reports.
+func (w *World) snapshot() rollout.Snapshot {
+	c := &w.caches
+	s := rollout.Snapshot{Now: w.Now, Namespace: "default", Name: w.Rollout.Name, Generation: c.rollout.Generation,
+		Number: c.number, Spec: *c.rollout.Spec.DeepCopy(), Status: *c.rollout.Status.DeepCopy(),
+		Revisions: slices.Clone(c.revs), Services: c.services, Routed: w.routed(), Pinned: w.Pinned, Runs: c.runs}
+	s.StepsHash = v1alpha1.StepHash(s.Spec.Strategy.Canary.Steps)
+	s.TemplateHash = v1alpha1.PodTemplateHash(&s.Spec.Template, s.Status.CollisionCount)
+	for i := range s.Revisions {
+		s.Revisions[i].Current = s.Revisions[i].Hash == s.TemplateHash
+	}
+	if s.Routed {
+		confirmed := w.Verifies && w.planeFollows() && c.route == w.route
+		w.history, s.Traffic = w.history.See(w.Now, w.split(c), confirmed, w.Settle)
+		s.Traffic.Problem = c.route.problem
+		s.SettledAt, s.Verifies = w.history.Settled(w.Settle), w.Verifies
+	}
+	return s
+}
+
+func stamp(t time.Time) *metav1.Time {
+	m := metav1.NewTime(t)
+	return &m
+}

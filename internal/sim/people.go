@@ -1,0 +1,136 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+)
+
+// What people, autoscalers and GitOps do from outside. Each is the patch that the
+// published clients send (core.md §9).
+
+// SetImage applies a new template: the first container gets the image.
+func (w *World) SetImage(image string) {
+	w.Rollout.Spec.Template.Spec.Containers[0].Image = image
+	w.Rollout.Generation++
+	w.log("image %s", tag(image))
+}
+
+// SetReplicas is an autoscaler or a person at the scale subresource.
+func (w *World) SetReplicas(n int32) {
+	w.Rollout.Spec.Replicas = &n
+	w.Rollout.Generation++
+	w.log("replicas %d", n)
+}
+
+// SetPaused sets spec.paused.
+func (w *World) SetPaused(paused bool) {
+	w.Rollout.Spec.Paused = paused
+	w.Rollout.Generation++
+	w.log("spec.paused %t", paused)
+}
+
+// Change edits the spec in any other way.
+func (w *World) Change(what string, edit func(*v1alpha1.RolloutSpec)) {
+	edit(&w.Rollout.Spec)
+	w.Rollout.Generation++
+	w.log("%s", what)
+}
+
+// Promote resumes a pause; where nothing is paused it skips the step.
+func (w *World) Promote() {
+	st := &w.Rollout.Status
+	w.log("promote")
+	if len(st.PauseConditions) > 0 {
+		st.PauseConditions = nil
+		return
+	}
+	if st.CurrentStepIndex != nil {
+		next := min(*st.CurrentStepIndex+1, int32(len(w.canary().Steps)))
+		st.CurrentStepIndex = &next
+	}
+}
+
+// PromoteFull asks to skip everything that is left.
+func (w *World) PromoteFull() {
+	w.log("promote full")
+	if w.Rollout.Status.StableRS != w.Rollout.Status.CurrentPodHash {
+		w.Rollout.Status.PromoteFull = true
+	}
+}
+
+// Abort and Retry are the plugin's verbs.
+func (w *World) Abort() {
+	w.log("abort")
+	w.Rollout.Status.Abort = true
+}
+
+// Retry clears an abort.
+func (w *World) Retry() {
+	w.log("retry")
+	w.Rollout.Status.Abort = false
+}
+
+// Drift is GitOps that writes its own weight over the route.
+func (w *World) Drift(weight int32) {
+	w.log("somebody sets the route to canary weight %d", weight)
+	w.route.weight = weight
+	w.follow()
+}
+
+// Restart is a controller that is replaced.
+func (w *World) Restart() {
+	w.log("the controller restarts")
+	w.forget()
+}
+
+// Kill makes pods of a revision unavailable; new ones come up in their place.
+func (w *World) Kill(image string, n int) {
+	w.log("%d pods of %s die", n, tag(image))
+	w.deaths = w.Now
+	for _, r := range w.revs {
+		if tag(r.image) != tag(image) {
+			continue
+		}
+		for i := range r.pods {
+			if n > 0 && !r.pods[i].readyAt.IsZero() && !w.Now.Before(r.pods[i].readyAt) {
+				r.pods[i] = pod{}
+				if r.readyAfter >= 0 {
+					r.pods[i].readyAt = w.Now.Add(r.readyAfter)
+				}
+				n--
+			}
+		}
+	}
+}
+
+// readyAfter is how long pods of an image take; images whose tag starts with "broken"
+// never come up.
+func (w *World) readyAfter(image string) time.Duration {
+	if t := tag(image); len(t) >= 6 && t[:6] == "broken" {
+		return -1
+	}
+	return w.ReadyAfter
+}
+
+// Break makes the route unusable, with the router's sentence; "" mends it.
+func (w *World) Break(problem string) {
+	w.log("route problem: %q", problem)
+	w.route.problem = problem
+}
+
+// Weight is the written canary weight; Live is what the data plane does.
+func (w *World) Weight() int32 { return w.route.weight }
+
+// Live is the canary's share as the data plane serves it.
+func (w *World) Live() int32 { return w.plane.weight }
+
+// Pods is available and wanted pods of the revision with the image.
+func (w *World) Pods(image string) (available, desired int32) {
+	for _, r := range w.revs {
+		if tag(r.image) == tag(image) {
+			return r.available(w.Now), r.desired
+		}
+	}
+	return 0, 0
+}

@@ -1,0 +1,160 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/analysis"
+	"github.com/penstock-io/penstock/internal/rollout"
+	"github.com/penstock-io/penstock/internal/traffic"
+)
+
+var (
+	runs = flag.Int("runs", 10_000, "how many random rollouts to simulate")
+	seed = flag.Uint64("seed", 0, "simulate only this seed, with its log")
+)
+
+// randomWorld is the rollout that a seed stands for.
+func randomWorld(seed uint64, log func(string)) *World {
+	rng := rand.New(rand.NewPCG(seed, 2))
+	n := int32(1 + rng.IntN(8))
+	c := &v1alpha1.CanaryStrategy{}
+	if rng.IntN(4) > 0 {
+		c.TrafficRouting = &v1alpha1.RolloutTrafficRouting{Istio: &v1alpha1.IstioTrafficRouting{}}
+		c.StableService, c.CanaryService = "demo", "demo-canary"
+	}
+	ref := []v1alpha1.AnalysisTemplateRef{{TemplateName: "ok"}}
+	weight := int32(0)
+	for range rng.IntN(6) {
+		switch rng.IntN(5) {
+		case 0, 1:
+			weight += int32(rng.IntN(int(101 - weight)))
+			w := weight
+			c.Steps = append(c.Steps, v1alpha1.CanaryStep{SetWeight: &w})
+		case 2:
+			c.Steps = append(c.Steps, v1alpha1.CanaryStep{Pause: &v1alpha1.RolloutPause{}})
+		case 3:
+			d := intstr.FromInt32(int32(rng.IntN(120)))
+			c.Steps = append(c.Steps, v1alpha1.CanaryStep{Pause: &v1alpha1.RolloutPause{Duration: &d}})
+		case 4:
+			c.Steps = append(c.Steps, v1alpha1.CanaryStep{Analysis: &v1alpha1.RolloutAnalysis{Templates: ref}})
+		}
+	}
+	if rng.IntN(3) == 0 {
+		c.Analysis = &v1alpha1.RolloutAnalysisBackground{RolloutAnalysis: v1alpha1.RolloutAnalysis{Templates: ref}}
+	}
+	r := v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "demo", Namespace: "default"}, Spec: v1alpha1.RolloutSpec{
+		Replicas: &n, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "demo"}},
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "demo"}},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "demo", Image: "demo:v1"}}}},
+		Strategy: v1alpha1.RolloutStrategy{Canary: c}}}
+	w := New(r, Options{Seed: seed, Pinned: rng.IntN(3) == 0, Verifies: rng.IntN(3) == 0, Log: log})
+	count := intstr.FromInt32(2)
+	w.Templates = analysis.Templates{Namespaced: map[string]v1alpha1.AnalysisTemplateSpec{"ok": {Metrics: []v1alpha1.Metric{{
+		Name: "ok", Count: &count, Interval: "20s", SuccessCondition: "result[0] >= 1",
+		Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusMetric{Query: "up"}}}}}}}
+	return w
+}
+
+// TestRandomRolloutsKeepTheLaws simulates random releases under random trouble. A failing
+// seed is repeated with: go test ./internal/sim -run Laws -seed N -v
+func TestRandomRolloutsKeepTheLaws(t *testing.T) {
+	if *seed != 0 {
+		w := randomWorld(*seed, nil)
+		w.Options.Log = func(l string) { t.Logf("+%s %s   [%s]", w.Now.Sub(Start), l, w.Describe()) }
+		for _, law := range w.Chaos() {
+			t.Error(law)
+		}
+		return
+	}
+	passes, failed := 0, 0
+	for s := uint64(1); s <= uint64(*runs) && failed < 5; s++ {
+		w := randomWorld(s, nil)
+		if broken := w.Chaos(); len(broken) > 0 {
+			failed++
+			t.Errorf("seed %d: %v", s, fmt.Sprintf("%.900s", broken))
+		}
+		passes += w.Passes
+	}
+	t.Logf("%d rollouts, %d passes of the planner", *runs, passes)
+}
+
+// TestMutantsBreakALaw shows that the laws can be broken: each mutant of the planner must
+// be caught within a few hundred random rollouts.
+func TestMutantsBreakALaw(t *testing.T) {
+	mutants := map[string]func(rollout.Snapshot) rollout.Plan{
+		"forgets that the data plane lags": func(s rollout.Snapshot) rollout.Plan {
+			s.Traffic.Live, s.Traffic.Known = []traffic.Split{s.Traffic.Written}, true
+			return rollout.Decide(s)
+		},
+		"believes every wanted pod available": func(s rollout.Snapshot) rollout.Plan {
+			for i := range s.Revisions {
+				s.Revisions[i].Available = s.Revisions[i].Desired
+			}
+			return rollout.Decide(s)
+		},
+		"takes old pods at once": func(s rollout.Snapshot) rollout.Plan {
+			p := rollout.Decide(s)
+			for _, r := range s.Revisions {
+				if !r.Current && r.Desired > 0 {
+					p.Actions = append(p.Actions, rollout.Scale{Hash: r.Hash, From: r.Desired})
+				}
+			}
+			return p
+		},
+		"never leaves an endless pause": func(s rollout.Snapshot) rollout.Plan {
+			s.Status.ControllerPause = false
+			return rollout.Decide(s)
+		},
+		"writes without need": func(s rollout.Snapshot) rollout.Plan {
+			p := rollout.Decide(s)
+			p.Status.Message = fmt.Sprint(s.Now)
+			return p
+		},
+	}
+	for name, plan := range mutants {
+		t.Run(name, func(t *testing.T) {
+			for s := uint64(1); s <= 400; s++ {
+				w := randomWorld(s, nil)
+				w.plan = plan
+				if len(w.Chaos()) > 0 {
+					return
+				}
+			}
+			t.Error("400 random rollouts did not notice")
+		})
+	}
+}
+
+// TestDecideIsPure holds the planner against laws L1 and L6 on every snapshot that random
+// rollouts produce: the same answer twice, the input untouched, and at rest nothing to do.
+func TestDecideIsPure(t *testing.T) {
+	looks := 0
+	for s := uint64(1); s <= 300; s++ {
+		w := randomWorld(s, nil)
+		w.plan = func(in rollout.Snapshot) rollout.Plan {
+			looks++
+			before := fmt.Sprintf("%+v", in)
+			first, second := rollout.Decide(in), rollout.Decide(in)
+			if diff := cmp.Diff(first, second); diff != "" {
+				t.Fatalf("seed %d: two answers for one snapshot:\n%s", s, diff)
+			}
+			if after := fmt.Sprintf("%+v", in); after != before {
+				t.Fatalf("seed %d: the snapshot was changed", s)
+			}
+			return first
+		}
+		w.Chaos()
+	}
+	if looks < 5_000 {
+		t.Errorf("only %d snapshots were looked at", looks)
+	}
+}

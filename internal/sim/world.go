@@ -1,0 +1,222 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/analysis"
+	"github.com/penstock-io/penstock/internal/rollout"
+	"github.com/penstock-io/penstock/internal/traffic"
+)
+
+// Start is the moment at which every world begins.
+var Start = time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC)
+
+// Options say how a world behaves; the zero value is a kind one.
+type Options struct {
+	// ReadyAfter is how long a new pod takes to become available; 0 means 5 s.
+	ReadyAfter time.Duration
+	// Lag is how long the data plane takes to follow a write; Settle is what the
+	// controller believes of it. 0 means 1 s and 2 s. A world is only honest, and the
+	// laws only hold, while Lag is below Settle, as it is for a real router.
+	Lag, Settle time.Duration
+	// Pinned makes the router pin revisions itself, as Istio's subsets do.
+	Pinned bool
+	// Verifies makes the router vouch for the data plane.
+	Verifies bool
+	// Seed makes the world unkind: faults are drawn from it. 0 means no faults.
+	Seed uint64
+	// Log gets a line for every change, without a time stamp; nil for none.
+	Log func(line string)
+}
+
+// World is everything there is, as it truly is.
+type World struct {
+	Options
+	Now time.Time
+	// Rollout is the object on the API server.
+	Rollout v1alpha1.Rollout
+	// Number is its revision annotation.
+	Number int64
+
+	revs     []*replicaSet
+	services map[string]*service
+	route    route
+	plane    plane
+	runs     []*run
+	// Templates are the AnalysisTemplates of the namespace.
+	Templates analysis.Templates
+	// Metric answers a measurement by metric name; nil means success with value 1.
+	Metric func(name string) Reading
+
+	caches  caches
+	history traffic.History
+	rng     *rand.Rand
+	deaths  time.Time // when a pod last died by chance
+	laws    []string
+	wake    time.Time
+	faulty  bool
+	// plan is rollout.Decide, or a mutant of it in the tests of this package.
+	plan func(rollout.Snapshot) rollout.Plan
+	// Writes counts every write of the controller; Passes every look.
+	Writes, Passes int
+}
+
+// Reading is what a provider answers in the simulated world.
+type Reading struct {
+	Value  any
+	NoData bool
+	Err    string
+}
+
+// replicaSet is one revision with its pods.
+type replicaSet struct {
+	hash     string
+	number   int64
+	desired  int32
+	pods     []pod
+	retireAt time.Time
+	created  time.Time
+	meta     v1alpha1.PodTemplateMetadata
+	// minReady is minReadySeconds; image is for the log.
+	minReady int32
+	image    string
+	// readyAfter is the time that its pods take; negative means never.
+	readyAfter time.Duration
+}
+
+type pod struct{ readyAt time.Time }
+
+type service struct {
+	hash    string
+	managed bool
+}
+
+// route is the route object: the canary's weight and, where the router pins, hashes.
+type route struct {
+	weight         int32
+	canary, stable string
+	problem        string
+}
+
+// plane is what proxies do: each part follows its object on its own.
+type plane struct {
+	weight             int32
+	canary, stable     string
+	weightAt, canaryAt time.Time
+	stableAt           time.Time
+	pendWeight         int32
+	pendCanary         string
+	pendStable         string
+}
+
+type run struct {
+	name    string
+	kind    string
+	step    int32
+	hash    string
+	number  int64
+	created time.Time
+	spec    v1alpha1.AnalysisRunSpec
+	status  v1alpha1.AnalysisRunStatus
+	wake    time.Time
+}
+
+// New makes a world with a Rollout that has just been applied.
+func New(r v1alpha1.Rollout, o Options) *World {
+	if o.ReadyAfter == 0 {
+		o.ReadyAfter = 5 * time.Second
+	}
+	if o.Lag == 0 {
+		o.Lag = time.Second
+	}
+	if o.Settle == 0 {
+		o.Settle = 2 * time.Second
+	}
+	w := &World{Options: o, Now: Start, Rollout: *r.DeepCopy(), services: map[string]*service{}, plan: rollout.Decide}
+	w.Rollout.Generation = 1
+	if w.Rollout.Name == "" {
+		w.Rollout.Name = "demo"
+	}
+	if o.Seed != 0 {
+		w.rng, w.faulty = rand.New(rand.NewPCG(o.Seed, 1)), true
+	}
+	if c := w.Rollout.Spec.Strategy.Canary; c != nil {
+		for _, name := range []string{c.StableService, c.CanaryService} {
+			if name != "" {
+				w.services[name] = &service{}
+			}
+		}
+	}
+	w.refresh(true)
+	return w
+}
+
+func (w *World) log(format string, args ...any) {
+	if w.Options.Log != nil {
+		w.Options.Log(fmt.Sprintf(format, args...))
+	}
+}
+
+func (w *World) canary() *v1alpha1.CanaryStrategy { return w.Rollout.Spec.Strategy.Canary }
+
+func (w *World) routed() bool {
+	c := w.canary()
+	return c != nil && c.TrafficRouting != nil
+}
+
+func (w *World) replicas() int32 {
+	if n := w.Rollout.Spec.Replicas; n != nil {
+		return *n
+	}
+	return 1
+}
+
+func (w *World) rev(hash string) *replicaSet {
+	for _, r := range w.revs {
+		if r.hash == hash {
+			return r
+		}
+	}
+	return nil
+}
+
+// available is the number of pods that are ready for long enough.
+func (r *replicaSet) available(now time.Time) (n int32) {
+	if r == nil {
+		return 0
+	}
+	for _, p := range r.pods {
+		if !p.readyAt.IsZero() && !now.Before(p.readyAt.Add(time.Duration(r.minReady)*time.Second)) {
+			n++
+		}
+	}
+	return n
+}
+
+// scale makes or takes pods; those that are not ready go first, as the ReplicaSet
+// controller does it.
+func (w *World) scale(r *replicaSet, to int32) {
+	r.desired = to
+	for int32(len(r.pods)) < to {
+		p := pod{}
+		if r.readyAfter >= 0 {
+			p.readyAt = w.Now.Add(r.readyAfter)
+		}
+		r.pods = append(r.pods, p)
+	}
+	for int32(len(r.pods)) > to {
+		worst := 0
+		for i, p := range r.pods {
+			if p.readyAt.IsZero() || !r.pods[worst].readyAt.IsZero() && p.readyAt.After(r.pods[worst].readyAt) {
+				worst = i
+			}
+			if r.pods[worst].readyAt.IsZero() {
+				break
+			}
+		}
+		r.pods = append(r.pods[:worst:worst], r.pods[worst+1:]...)
+	}
+}
