@@ -1,0 +1,57 @@
+# Penstock. `make` prints this help.
+SHELL := /bin/sh
+GO ?= go
+# Flags of `make demo`: RATE requests a second, KEEP=1 leaves the cluster up.
+RATE ?= 200
+KEEP ?=
+PORT_BASE ?= 0
+STORY ?= .
+
+.PHONY: help
+help: ## Print this help.
+	@echo 'Penstock: progressive delivery for Kubernetes. Targets:'
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Release a good and a bad version on a real API server with real traffic (RATE=200, KEEP=1).
+	@RATE='$(RATE)' KEEP='$(KEEP)' PORT_BASE='$(PORT_BASE)' GO='$(GO)' sh hack/demo.sh
+
+.PHONY: test
+test: verify ## Run every test of both modules, and check formatting and generated files.
+	$(GO) test ./...
+	cd sandbox && $(GO) build ./... && $(GO) test -p 1 -timeout 30m ./...
+
+.PHONY: verify
+verify: ## Check formatting, vet, and that generated files are up to date.
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not gofmt-ed: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	bash hack/verify.sh
+
+.PHONY: generate
+generate: ## Write the generated files anew: deep copies, CRDs, roles, docs.
+	bash hack/generate.sh
+
+.PHONY: story
+story: ## Run the stories (STORY=name for one) and print their logs.
+	$(GO) test ./internal/story -run 'TestStories/$(STORY)' -v
+
+.PHONY: long
+long: ## Simulate ten times as many random rollouts, and fuzz for a minute each.
+	$(GO) test ./internal/sim -runs 100000 -timeout 60m
+
+.PHONY: e2e
+e2e: ## Run only the tests against the real API server.
+	cd sandbox && $(GO) test -p 1 -timeout 30m ./e2e/...
+
+.PHONY: bench
+bench: ## Run the benchmarks.
+	$(GO) test -run '^$$' -bench . ./...
+
+.PHONY: build
+build: ## Build the controller and the kubectl plugin (under both names) into bin/.
+	$(GO) build -o bin/ ./cmd/...
+	cp bin/kubectl-penstock bin/kubectl-argo-rollouts
+
+.PHONY: clean
+clean: ## Remove what the build made.
+	rm -rf bin

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Fails when a generated file is not what `make generate` writes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+before=$(mktemp -d)
+trap 'rm -rf "$before"' EXIT
+cp -R api config docs "$before"
+bash hack/generate.sh
+for dir in api config docs; do
+	if ! diff -r "$before/$dir" "$dir"; then
+		echo "$dir: generated files were out of date; they have been written anew, commit them" >&2
+		exit 1
+	fi
+done
