@@ -41,6 +41,10 @@ func upkeep(v *view) (acts []Action) {
 	case v.current == nil && v.NameTaken:
 		// The status takes a new collision count; the next pass has another name.
 	case v.current == nil:
+		// The number goes first, so that events come in the published order (core.md §7.6).
+		if v.Number != newest+1 {
+			acts = append(acts, SetNumber{newest + 1})
+		}
 		meta := v.canary.CanaryMetadata
 		if v.stable == nil {
 			meta = v.canary.StableMetadata

@@ -15,6 +15,9 @@ func (w *World) do(seen *rollout.Snapshot, a rollout.Action) {
 	w.checkAction(seen, a)
 	w.Writes++
 	w.log("  %s", w.name(a.String()))
+	if n, ok := rollout.Did(w.Rollout.Name, a); ok {
+		w.Events = append(w.Events, string(n.Reason))
+	}
 	switch x := a.(type) {
 	case rollout.EnsureRevision:
 		w.ensure(seen, x)

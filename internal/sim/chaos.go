@@ -14,7 +14,7 @@ const calm = 3 * time.Hour
 // Chaos lets a random release with random trouble run to its end, and returns the laws
 // that were broken. The world must have been made with a Seed.
 func (w *World) Chaos() []string {
-	w.Metric = func(string) Reading {
+	w.Metric = func(Question) Reading {
 		switch w.rng.IntN(30) {
 		case 0:
 			return Reading{Value: []float64{0}}
@@ -94,7 +94,7 @@ func (w *World) AtRest() bool {
 
 func (w *World) checkEnd() {
 	if !w.AtRest() {
-		w.broke(fmt.Sprintf("no good end: %s %q, %s, waiting: %v", w.Phase(), w.Rollout.Status.Message, w.Describe(), w.waits()))
+		w.broke(fmt.Sprintf("no good end: %s %q, %s, waiting: %v", w.Phase(), w.Rollout.Status.Message, w.Describe(), w.Waits()))
 		return
 	}
 	w.Wait(calm) // old revisions retire
@@ -117,8 +117,8 @@ func (w *World) checkEnd() {
 	}
 }
 
-// waits is what the planner says that it waits for.
-func (w *World) waits() []string {
+// Waits is what the planner says that it waits for.
+func (w *World) Waits() []string {
 	var out []string
 	for _, n := range w.plan(w.snapshot()).Notes {
 		if line := string(n.Reason) + ": " + n.Message; !slices.Contains(out, line) {

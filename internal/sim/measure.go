@@ -2,6 +2,8 @@ package sim
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -29,16 +31,21 @@ func (w *World) pass(r *run) (again bool) {
 	p := analysis.Decide(analysis.Snapshot{Now: w.Now, Spec: r.spec, Status: r.status})
 	before := r.status
 	r.status, r.wake = p.Status, p.Wake
+	metrics, err := analysis.Resolve(r.spec, nil)
+	if err != nil && len(p.Actions) > 0 {
+		w.broke("a measurement of an invalid run was asked for: " + err.Error())
+	}
 	var outcomes []analysis.Outcome
 	for _, a := range p.Actions {
 		m, ok := a.(analysis.Measure)
 		if !ok {
 			continue
 		}
-		outcomes = append(outcomes, w.measure(r.spec.Metrics[m.Index], m.Metric))
+		outcomes = append(outcomes, w.measure(r, metrics[m.Index]))
 	}
 	if len(outcomes) > 0 {
 		r.status = analysis.Fold(r.status, r.spec, outcomes, w.Now)
+		w.tellMeasured(r, outcomes)
 	}
 	if r.status.Phase != before.Phase && r.status.Phase.Completed() {
 		w.log("  analysis %s is %s%s", w.name(r.name), r.status.Phase, because(r.status.Message))
@@ -53,11 +60,25 @@ func because(message string) string {
 	return ": " + message
 }
 
-func (w *World) measure(m v1alpha1.Metric, name string) analysis.Outcome {
-	out := analysis.Outcome{Name: name, Metric: m, Started: w.Now}
+// tellMeasured logs the measurements that are not successful.
+func (w *World) tellMeasured(r *run, outcomes []analysis.Outcome) {
+	for _, o := range outcomes {
+		for _, res := range r.status.MetricResults {
+			if res.Name != o.Name || len(res.Measurements) == 0 {
+				continue
+			}
+			if m := res.Measurements[len(res.Measurements)-1]; m.Phase != v1alpha1.AnalysisPhaseSuccessful {
+				w.log("  metric %s of %s is %s%s", o.Name, w.name(r.name), m.Phase, because(strings.Trim(m.Value+" "+m.Message, " ")))
+			}
+		}
+	}
+}
+
+func (w *World) measure(r *run, m v1alpha1.Metric) analysis.Outcome {
+	out := analysis.Outcome{Name: m.Name, Metric: m, Started: w.Now}
 	answer := Reading{Value: []float64{1}}
 	if w.Metric != nil {
-		answer = w.Metric(name)
+		answer = w.Metric(Question{Metric: m, Image: w.imageOf(r.hash)})
 	}
 	switch {
 	case answer.Err != "":
@@ -66,13 +87,19 @@ func (w *World) measure(m v1alpha1.Metric, name string) analysis.Outcome {
 		out.Result = metric.Result{Kind: metric.NoData, Why: "the query returned no series"}
 	default:
 		text, err := json.Marshal(answer.Value)
-		if err != nil {
-			out.Err = err.Error()
-			return out
+		if err != nil { // JSON has no NaN
+			text = fmt.Append(nil, answer.Value)
 		}
 		out.Result = metric.Result{Kind: metric.Values, Value: answer.Value, Display: string(text)}
 	}
 	return out
+}
+
+func (w *World) imageOf(hash string) string {
+	if r := w.rev(hash); r != nil {
+		return r.image
+	}
+	return ""
 }
 
 func (w *World) nextRun() (at time.Time) {

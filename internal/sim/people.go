@@ -104,9 +104,39 @@ func (w *World) Kill(image string, n int) {
 	}
 }
 
+// Ready sets how long pods of the image's tag take to become available from now on;
+// negative means never.
+func (w *World) Ready(image string, after time.Duration) {
+	if w.slow == nil {
+		w.slow = map[string]time.Duration{}
+	}
+	w.slow[tag(image)] = after
+	for _, r := range w.revs {
+		if tag(r.image) == tag(image) {
+			r.readyAfter = after
+			for i := range r.pods {
+				if after >= 0 && r.pods[i].readyAt.IsZero() {
+					r.pods[i].readyAt = w.Now.Add(after)
+				}
+			}
+		}
+	}
+	w.log("pods of %s become ready: %s", tag(image), howSoon(after))
+}
+
+func howSoon(after time.Duration) string {
+	if after < 0 {
+		return "never"
+	}
+	return "after " + after.String()
+}
+
 // readyAfter is how long pods of an image take; images whose tag starts with "broken"
 // never come up.
 func (w *World) readyAfter(image string) time.Duration {
+	if after, ok := w.slow[tag(image)]; ok {
+		return after
+	}
 	if t := tag(image); len(t) >= 6 && t[:6] == "broken" {
 		return -1
 	}
@@ -124,6 +154,21 @@ func (w *World) Weight() int32 { return w.route.weight }
 
 // Live is the canary's share as the data plane serves it.
 func (w *World) Live() int32 { return w.plane.weight }
+
+// Stable is the image tag of the stable revision, "" for none.
+func (w *World) Stable() string { return tag(w.imageOf(w.Rollout.Status.StableRS)) }
+
+// Name puts image tags where a text holds pod template hashes.
+func (w *World) Name(text string) string { return w.name(text) }
+
+// Runs lists the AnalysisRuns by their name in logs, each with its phase.
+func (w *World) Runs() map[string]v1alpha1.AnalysisPhase {
+	out := map[string]v1alpha1.AnalysisPhase{}
+	for _, r := range w.runs {
+		out[w.name(r.name)] = r.status.Phase
+	}
+	return out
+}
 
 // Pods is available and wanted pods of the revision with the image.
 func (w *World) Pods(image string) (available, desired int32) {

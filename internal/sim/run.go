@@ -37,6 +37,9 @@ func (w *World) Instant() {
 		}
 	}
 	w.checkServed()
+	if w.Tick != nil {
+		w.Tick()
+	}
 }
 
 // control is one pass of the controller. It reports whether it wrote anything.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/rollout"
@@ -14,6 +15,7 @@ func (w *World) tell(before *v1alpha1.RolloutStatus, p rollout.Plan) {
 	st := &p.Status
 	for _, n := range p.Notes {
 		if n.Kind != rollout.Waiting {
+			w.Events = append(w.Events, string(n.Reason))
 			w.log("  %s %s: %s", strings.ToLower(string(n.Kind)), n.Reason, w.name(n.Message))
 		}
 	}
@@ -44,15 +46,27 @@ func tag(image string) string {
 	return image
 }
 
+// Clock prints a moment of the world as "+mm:ss", or "+h:mm:ss" from the first hour on.
+func Clock(d time.Duration) string {
+	s := int(d.Seconds())
+	if s >= 3600 {
+		return fmt.Sprintf("+%d:%02d:%02d", s/3600, s/60%60, s%60)
+	}
+	return fmt.Sprintf("+%02d:%02d", s/60, s%60)
+}
+
 // Describe is one line on where the world stands: pods by revision, traffic, weights.
 func (w *World) Describe() string {
 	var parts []string
 	revs := slices.Clone(w.revs)
 	slices.SortFunc(revs, func(a, b *replicaSet) int { return int(a.number - b.number) })
 	for _, r := range revs {
+		if r.desired == 0 && len(r.pods) == 0 && r.hash != w.Rollout.Status.StableRS {
+			continue
+		}
 		s := fmt.Sprintf("%s %d/%d", tag(r.image), r.available(w.Now), r.desired)
 		if !r.retireAt.IsZero() {
-			s += fmt.Sprintf(" until +%s", r.retireAt.Sub(Start))
+			s += fmt.Sprintf(" until %s", Clock(r.retireAt.Sub(Start)))
 		}
 		parts = append(parts, s)
 	}

@@ -30,6 +30,9 @@ type Options struct {
 	Seed uint64
 	// Log gets a line for every change, without a time stamp; nil for none.
 	Log func(line string)
+	// Tick is called at the end of every instant at which something may have happened;
+	// nil for none.
+	Tick func()
 }
 
 // World is everything there is, as it truly is.
@@ -48,8 +51,10 @@ type World struct {
 	runs     []*run
 	// Templates are the AnalysisTemplates of the namespace.
 	Templates analysis.Templates
-	// Metric answers a measurement by metric name; nil means success with value 1.
-	Metric func(name string) Reading
+	// Metric answers a measurement; nil means success with value 1.
+	Metric func(Question) Reading
+	// slow is how long pods of an image's tag take, where that differs from ReadyAfter.
+	slow map[string]time.Duration
 
 	caches  caches
 	history traffic.History
@@ -60,8 +65,17 @@ type World struct {
 	faulty  bool
 	// plan is rollout.Decide, or a mutant of it in the tests of this package.
 	plan func(rollout.Snapshot) rollout.Plan
+	// Events are the reasons of all Kubernetes events, in order.
+	Events []string
 	// Writes counts every write of the controller; Passes every look.
 	Writes, Passes int
+}
+
+// Question is one measurement that is asked for.
+type Question struct {
+	// Metric has its args replaced; Image is that of the revision under test.
+	Metric v1alpha1.Metric
+	Image  string
 }
 
 // Reading is what a provider answers in the simulated world.
