@@ -167,9 +167,9 @@ func (p *progress) complete() (why string, ok bool) {
 	if p.current == nil || !p.full() || p.Spec.Paused || len(p.Trouble) > 0 {
 		return "", false
 	}
-	if p.current.Available < p.n && !(p.canary.ReplicaProgressThreshold != nil && p.reached(p.current, p.n)) {
+	if available(p.current) < p.n && !(p.canary.ReplicaProgressThreshold != nil && p.reached(p.current, p.n)) {
 		p.notes = append(p.notes, Note{Waiting, PodsNotAvailable, fmt.Sprintf(
-			"promotion waits for pods of revision %s: %d available of %d", p.hash, p.current.Available, p.n)})
+			"promotion waits for pods of revision %s: %d available of %d", p.hash, available(p.current), p.n)})
 		return "", false
 	}
 	if p.st.PromoteFull {

@@ -71,9 +71,9 @@ func (v *view) canPoint(r traffic.Role, service, hash string) (ok bool, why Note
 	}
 	// A Service that is not ours yet may select pods in its own way; it is taken over
 	// only when the whole revision is up (core.md §5.14).
-	if s, found := v.service(service); found && !s.Managed && to.Available < to.Desired {
+	if s, found := v.service(service); found && !s.Managed && available(to) < to.Desired {
 		return false, Note{Waiting, ServiceNotSwitched, fmt.Sprintf(
-			"service %s is taken over once all pods of %s are available: %d of %d are", service, hash, to.Available, to.Desired)}
+			"service %s is taken over once all pods of %s are available: %d of %d are", service, hash, available(to), to.Desired)}
 	}
 	load := v.Traffic.Largest(r)
 	// Between two revisions the canary's pods follow its step, not what still arrives at
@@ -83,7 +83,7 @@ func (v *view) canPoint(r traffic.Role, service, hash string) (ok bool, why Note
 	}
 	return false, Note{Waiting, ServiceNotSwitched, fmt.Sprintf(
 		"%s traffic (%d of %d) stays where it is: revision %s has %d available pods of the %d it needs",
-		r, load, v.total, hash, to.Available, v.need(load))}
+		r, load, v.total, hash, available(to), v.need(load))}
 }
 
 // served reports whether any revision behind the role has an available pod, or the role
@@ -107,7 +107,7 @@ func (v *view) carries(r *Revision, weight int32) bool {
 	if s, ok := v.at(); ok && r == v.current && s.scale != nil && weight > 0 {
 		pods = min(pods, max(v.stepPods(s), 1))
 	}
-	return r.Available >= pods
+	return available(r) >= pods
 }
 
 // moveWeight sets the canary's share as near to the goal as the pods allow.
@@ -198,7 +198,7 @@ func (v *view) plainServices(g goal) (acts []Action, notes []Note) {
 			continue
 		}
 		to := v.revision(p.hash)
-		if available(to) == 0 || !s.Managed && (to.Desired == 0 || to.Available < to.Desired) {
+		if available(to) == 0 || !s.Managed && (to.Desired == 0 || available(to) < to.Desired) {
 			notes = append(notes, Note{Waiting, ServiceNotSwitched,
 				fmt.Sprintf("service %s waits for available pods of revision %s", p.name, p.hash)})
 			continue

@@ -144,9 +144,11 @@ func (v *view) canRemove() bool {
 	return len(v.Trouble) == 0 && (!v.Routed || (v.Traffic.Known && v.Traffic.Problem == ""))
 }
 
+// available is the number of pods that can be counted on: those that are there now, less
+// any that a scale-down which is under way is about to take.
 func available(r *Revision) int32 {
 	if r == nil {
 		return 0
 	}
-	return r.Available
+	return min(r.Available, r.Desired)
 }
