@@ -84,9 +84,7 @@ func TestRetention(t *testing.T) {
 			spec := aSpec(aMetric("m", every("1m")))
 			spec.MeasurementRetention = c.rules
 			w := newWorld(t, spec, map[string][]answer{"m": values(1.0)})
-			for resultOf(&w.snap.Status, "m") == nil || resultOf(&w.snap.Status, "m").Count < 20 {
-				w.run(1)
-			}
+			w.run(39) // 20 measurements with 19 waits between
 			w.pass()
 			r := resultOf(&w.snap.Status, "m")
 			if len(r.Measurements) != c.want || r.Count != 20 {
@@ -243,6 +241,15 @@ func TestSecretsAndArgs(t *testing.T) {
 	}
 }
 
+func TestTerminatingWithoutSecrets(t *testing.T) {
+	spec := aSpec(aMetric("m"))
+	spec.Terminate = true
+	p := Decide(Snapshot{Now: start, Spec: spec, SecretsErr: "gone"})
+	if p.Status.Phase != ok || p.Status.Message != "Run Terminated" {
+		t.Errorf("%s %q", p.Status.Phase, p.Status.Message)
+	}
+}
+
 func TestTTL(t *testing.T) {
 	all := &v1alpha1.TTLStrategy{SecondsAfterCompletion: ptr[int32](100), SecondsAfterFailure: ptr[int32](10), SecondsAfterSuccess: ptr[int32](20)}
 	cases := map[string]struct {
@@ -286,6 +293,13 @@ func TestTTL(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a verdict is written before its run is deleted", func(t *testing.T) {
+		spec := aSpec()
+		spec.TTLStrategy = &v1alpha1.TTLStrategy{SecondsAfterCompletion: ptr[int32](0)}
+		if p := Decide(Snapshot{Now: start, Spec: spec}); len(p.Actions) != 0 || p.Wake != start {
+			t.Errorf("%v wake %s", p.Actions, p.Wake)
+		}
+	})
 	t.Run("35: a run with a bad spec is deleted in the end", func(t *testing.T) {
 		spec := aSpec()
 		spec.TTLStrategy = &v1alpha1.TTLStrategy{SecondsAfterCompletion: ptr[int32](5)}

@@ -44,6 +44,7 @@ func TestVerdict(t *testing.T) {
 		"56: inconclusiveLimit 1 tolerates one":                       {aMetric("m", endless, both, allow(1), count(2)), values(bad, good), ok, "", 2},
 		"57: five errors in a row":                                    {aMetric("m", endless), values(down), errored, `Metric "m" assessed Error due to consecutiveErrors (5) > consecutiveErrorLimit (4): "Error Message: connection refused"`, 5},
 		"57: a success in between resets":                             {aMetric("m", endless, count(2)), values(down, down, down, down, good, down, down, down, down, good), ok, "", 10},
+		"57: a failure in between resets too":                         {aMetric("m", endless, failureLimit(1), count(2)), values(down, down, down, down, bad, down, down, down, down, good), ok, "", 10},
 		"57: consecutiveErrorLimit 0":                                 {aMetric("m", endless, errs(0)), values(down), errored, `Metric "m" assessed Error due to consecutiveErrors (1) > consecutiveErrorLimit (0): "Error Message: connection refused"`, 1},
 		"59: failures within the limit":                               {aMetric("m", endless, failureLimit(1), count(3)), values(bad, good, good), ok, "", 3},
 		"a negative count ends after one measurement":                 {aMetric("m", endless, count(-1)), values(good), ok, "", 1},
