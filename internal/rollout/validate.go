@@ -3,6 +3,7 @@ package rollout
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -129,12 +130,10 @@ func (p *problems) internal(at *field.Path, detail, mend string) {
 	p.add(field.InternalError(at, errors.New(detail)), mend)
 }
 
-// said reports whether a problem with this ending is listed already.
-func (p *problems) said(text string) bool {
-	for _, q := range p.list {
-		if strings.HasSuffix(q.Text, text) {
-			return true
-		}
-	}
-	return false
+// said reports whether a problem with this ending is listed for one of the paths, or
+// for any path when none is given.
+func (p *problems) said(ending string, paths ...string) bool {
+	return slices.ContainsFunc(p.list, func(q Problem) bool {
+		return strings.HasSuffix(q.Text, ending) && (len(paths) == 0 || slices.Contains(paths, q.Path))
+	})
 }

@@ -51,15 +51,15 @@ type namedService struct {
 
 func namedServices(s *v1alpha1.RolloutSpec) (all []namedService) {
 	if b := s.Strategy.BlueGreen; b != nil {
-		all = append(all, namedService{full("blueGreen", "activeService"), b.ActiveService},
-			namedService{full("blueGreen", "previewService"), b.PreviewService})
+		all = append(all, namedService{fullPath("blueGreen", "activeService"), b.ActiveService},
+			namedService{fullPath("blueGreen", "previewService"), b.PreviewService})
 	}
 	if c := s.Strategy.Canary; c != nil {
-		all = append(all, namedService{full("canary", "stableService"), c.StableService},
-			namedService{full("canary", "canaryService"), c.CanaryService})
+		all = append(all, namedService{fullPath("canary", "stableService"), c.StableService},
+			namedService{fullPath("canary", "canaryService"), c.CanaryService})
 		if pp := c.PingPong; pp != nil {
-			all = append(all, namedService{full("canary", "pingPong", "pingService"), pp.PingService},
-				namedService{full("canary", "pingPong", "pongService"), pp.PongService})
+			all = append(all, namedService{fullPath("canary", "pingPong", "pingService"), pp.PingService},
+				namedService{fullPath("canary", "pingPong", "pongService"), pp.PongService})
 		}
 	}
 	return slices.DeleteFunc(all, func(n namedService) bool { return n.name == "" })
@@ -98,15 +98,15 @@ func (a namedAnalysis) value() string {
 
 func namedAnalyses(s *v1alpha1.RolloutSpec) (all []namedAnalysis) {
 	if b := s.Strategy.BlueGreen; b != nil {
-		all = append(all, namedAnalysis{full("blueGreen", "prePromotionAnalysis", "templates"), b.PrePromotionAnalysis, false},
-			namedAnalysis{full("blueGreen", "postPromotionAnalysis", "templates"), b.PostPromotionAnalysis, false})
+		all = append(all, namedAnalysis{fullPath("blueGreen", "prePromotionAnalysis", "templates"), b.PrePromotionAnalysis, false},
+			namedAnalysis{fullPath("blueGreen", "postPromotionAnalysis", "templates"), b.PostPromotionAnalysis, false})
 	}
 	if c := s.Strategy.Canary; c != nil {
 		for i := range c.Steps {
-			all = append(all, namedAnalysis{full("canary", "steps").Index(i).Child("analysis", "templates"), c.Steps[i].Analysis, false})
+			all = append(all, namedAnalysis{fullPath("canary", "steps").Index(i).Child("analysis", "templates"), c.Steps[i].Analysis, false})
 		}
 		if c.Analysis != nil {
-			all = append(all, namedAnalysis{full("canary", "analysis", "templates"), &c.Analysis.RolloutAnalysis, true})
+			all = append(all, namedAnalysis{fullPath("canary", "analysis", "templates"), &c.Analysis.RolloutAnalysis, true})
 		}
 	}
 	return slices.DeleteFunc(all, func(a namedAnalysis) bool { return a.analysis == nil })
@@ -117,6 +117,9 @@ type foundTemplate struct {
 	key TemplateKey
 	TemplateRef
 }
+
+// nestedPath is the published path of templates that a template names.
+var nestedPath = specPath.Child("templates")
 
 // findTemplates goes through the templates of a section, depth first, each once, and
 // stops at a circle (analysis-traffic.md §1.6, §7.1 no. 10).
@@ -151,7 +154,7 @@ func (p *problems) findTemplates(a namedAnalysis, in map[TemplateKey]TemplateRef
 		all = append(all, foundTemplate{key, t})
 		path = append(path, key)
 		for _, n := range t.Nested {
-			visit(n, field.NewPath("spec", "templates"))
+			visit(n, nestedPath)
 		}
 		path = path[:len(path)-1]
 	}
@@ -161,8 +164,10 @@ func (p *problems) findTemplates(a namedAnalysis, in map[TemplateKey]TemplateRef
 	return all
 }
 
-// analysis checks that runs can be made of a section.
+// analysis checks that runs can be made of a section. The error of making one comes
+// first, unless it only repeats another problem of the section.
 func (p *problems) analysis(a namedAnalysis, set []foundTemplate, build string) {
+	before := len(p.list)
 	for _, arg := range a.analysis.Args {
 		if arg.Value != "" && arg.ValueFrom != nil {
 			p.invalid(a.at, a.value(), fmt.Sprintf("arg '%s' has both Value and ValueFrom fields", arg.Name),
@@ -183,8 +188,10 @@ func (p *problems) analysis(a namedAnalysis, set []foundTemplate, build string) 
 	if a.background {
 		p.backgroundArgs(a, set)
 	}
-	if build != "" && !p.said(": "+build) {
+	if build != "" && !p.said(": "+build, a.at.String(), nestedPath.String()) {
 		p.invalid(a.at, a.value(), build, "correct the args of the Rollout or its templates")
+		last := len(p.list) - 1
+		p.list = slices.Insert(p.list[:last], before, p.list[last])
 	}
 }
 

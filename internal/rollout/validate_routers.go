@@ -5,7 +5,7 @@ import "github.com/penstock-io/penstock/api/v1alpha1"
 // routers checks the sections of the routers, in the order in which their objects are
 // fetched (core.md §1.7.3).
 func (p *problems) routers(tr *v1alpha1.RolloutTrafficRouting) {
-	at := full("canary", "trafficRouting")
+	at := fullPath("canary", "trafficRouting")
 	if n := tr.Nginx; n != nil {
 		switch one, many := n.StableIngress != "", len(n.StableIngresses) > 0; {
 		case one && many:

@@ -107,12 +107,13 @@ func (p *problems) pingPong(c *v1alpha1.CanaryStrategy) {
 		p.invalid(routingPath.Child("alb"), tr.ALB, pingPongRouters, "remove pingPong, or use one of these routers")
 	}
 	ping := strategyPath.Child("pingPong", "pingService")
-	switch {
-	case pp.PingService == "":
+	if pp.PingService == "" {
 		p.invalid(ping, "", pingPongMissing, "name a Service in pingPong.pingService")
-	case pp.PongService == "":
+	}
+	if pp.PongService == "" {
 		p.invalid(strategyPath.Child("pingPong", "pongService"), "", pingPongMissing, "name a Service in pingPong.pongService")
-	case pp.PingService == pp.PongService:
+	}
+	if pp.PingService == pp.PongService && pp.PingService != "" {
 		p.invalid(ping, pp.PingService, samePingPong, "name two different Services in pingService and pongService")
 	}
 	if tr.ALB != nil && tr.ALB.RootService == "" {
@@ -149,7 +150,7 @@ func needsServices(tr *v1alpha1.RolloutTrafficRouting, pingPong bool) bool {
 		tr.SMI != nil || tr.Apisix != nil || tr.Ambassador != nil || tr.Nginx != nil || tr.AppMesh != nil || tr.Traefik != nil
 }
 
-// full is the path with the name of the strategy, as references use it (core.md §1.7.3).
-func full(strategy string, more ...string) *field.Path {
+// fullPath is the path with the name of the strategy, as references use it (core.md §1.7.3).
+func fullPath(strategy string, more ...string) *field.Path {
 	return strategyPath.Child(strategy, more...)
 }

@@ -1,0 +1,195 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+)
+
+// The edge cases of core.md §15 and analysis-traffic.md §7 that Validate can decide.
+// §15 nos. 20 (CEL in the CRD) and 28 (writing the condition) are decided elsewhere.
+func TestEdgeCases(t *testing.T) {
+	twice := templates(map[string]TemplateRef{"t": {Metrics: []MetricRef{{Name: "m"}}, Nested: nested("u")}, "u": {}})
+	tests := map[string]struct {
+		patch string
+		refs  *References
+		want  []string
+	}{
+		"21 stableService alone":              {patch: "strategy: {canary: {stableService: a}}"},
+		"21 canaryService alone":              {patch: "strategy: {canary: {canaryService: a}}"},
+		"22 Istio with subsets, no Services":  {patch: "strategy: {canary: {trafficRouting: {istio: {virtualService: {name: v}, destinationRule: {name: d, canarySubsetName: c, stableSubsetName: s}}}}}"},
+		"23 setCanaryScale beside setWeight":  {patch: routedSteps(istio, "{setWeight: 5, setCanaryScale: {weight: 10}}")},
+		"24 pause 1h30m":                      {patch: steps(`{pause: {duration: "1h30m"}}`)},
+		"24 pause 90 as text":                 {patch: steps(`{pause: {duration: "90"}}`)},
+		"24 pause 90":                         {patch: steps(`{pause: {duration: 90}}`)},
+		"24 pause 90s":                        {patch: steps(`{pause: {duration: 90s}}`)},
+		"24 pause 0s":                         {patch: steps(`{pause: {duration: 0s}}`)},
+		"24 pause 1ms":                        {patch: steps(`{pause: {duration: 1ms}}`)},
+		"24 pause -1 as text":                 {patch: steps(`{pause: {duration: "-1"}}`), want: []string{`spec.strategy.steps[0].pause.duration: Invalid value: "-1": Duration needs to be greater than 0`}},
+		"24 pause beyond 32 bits":             {patch: steps(`{pause: {duration: "2147483648"}}`), want: []string{`spec.strategy.steps[0].pause.duration: Invalid value: "2147483648": Duration needs to be greater than 0`}},
+		"24 pause beyond 32 bits in hours":    {patch: steps(`{pause: {duration: "600000h"}}`), want: []string{`spec.strategy.steps[0].pause.duration: Invalid value: "600000h": Duration needs to be greater than 0`}},
+		"25 privileged container, host path":  {patch: "template: {spec: {volumes: [{name: v, hostPath: {path: /}}], containers: [{name: a, image: a, securityContext: {privileged: true}}]}}"},
+		"25 numeric memory, unknown resource": {patch: "template: {spec: {containers: [{name: a, image: a, resources: {limits: {memory: 1, x: 1e30, cpu: -5}}}]}}"},
+		"26 the template exists by now":       {patch: inStep, refs: templates(map[string]TemplateRef{"t": {}})},
+		"27 the Service exists by now":        {patch: stableA, refs: services(map[string]ServiceRef{"a": {}})},
+		"29 the hash in a selector is ours":   {patch: stableA, refs: selecting(map[string]string{v1alpha1.PodTemplateHashLabel: "x"})},
+		"30 no Rollout manages the Service":   {patch: stableA, refs: services(map[string]ServiceRef{"a": {ManagedBy: ""}})},
+		"31 the background may run for ever":  {patch: background, refs: templates(map[string]TemplateRef{"t": endless})},
+		"31 pre-promotion may not": {patch: "strategy: {canary: null, blueGreen: {activeService: a, prePromotionAnalysis: {templates: [{templateName: t}]}}}",
+			refs: templates(map[string]TemplateRef{"t": endless}),
+			want: []string{`spec.strategy.blueGreen.prePromotionAnalysis.templates: Invalid value: "t": AnalysisTemplate t has metric m which runs indefinitely. Invalid value for count: <nil>`}},
+		"32 minReadySeconds at the default deadline": {patch: "minReadySeconds: 600", want: []string{"spec.progressDeadlineSeconds: Invalid value: 600: must be greater than minReadySeconds"}},
+		"32 minReadySeconds below it":                {patch: "minReadySeconds: 599"},
+
+		"§1.7.2 numbers that are not checked": {patch: "{rollbackWindow: {revisions: -1}, strategy: {canary: {abortScaleDownDelaySeconds: -1, minPodsPerReplicaSet: -1, " +
+			"replicaProgressThreshold: {type: Pod, value: -5}, maxSurge: abc, maxUnavailable: xyz, analysis: {startingStep: -3}}}}"},
+		"§1.7.2 a bare 25 is no zero":       {patch: `strategy: {canary: {maxSurge: "25", maxUnavailable: 0}}`},
+		"§1.7.2 words are no zero":          {patch: `strategy: {canary: {maxSurge: none, maxUnavailable: 0}}`},
+		"§7.1 no. 9 a template named twice": {patch: "strategy: {canary: {analysis: {templates: [{templateName: t}, {templateName: u}]}}}", refs: twice},
+		"§7.1 no. 5 another template's value": {patch: "strategy: {canary: {analysis: {templates: [{templateName: t}, {templateName: u}]}}}",
+			refs: templates(map[string]TemplateRef{"t": {Args: []v1alpha1.Argument{{Name: "x"}}}, "u": {Args: []v1alpha1.Argument{{Name: "x", Value: new(string)}}}})},
+		"§7.1 no. 10 a template that names itself": {patch: background, refs: templates(map[string]TemplateRef{"t": {Nested: nested("t")}}),
+			want: []string{bgPath + `Invalid value: "templateNames: [t]": analysis templates refer to each other in a circle: t -> t`}},
+		"§7.7 no. 120 no templates":   {patch: "strategy: {canary: {steps: [{analysis: {templates: []}}]}}", refs: templates(nil)},
+		"Services were not looked up": {patch: stableA, refs: &References{}},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, published(Validate("shop", "web", specOf(t, tc.patch), tc.refs))); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWhatAnalysisSaysIsNotRepeated(t *testing.T) {
+	const two = "strategy: {canary: {steps: [{analysis: {templates: [{templateName: t}]}}, {analysis: {templates: [{templateName: t}]}}]}}"
+	missing := "AnalysisTemplate 't' not found"
+	second := strings.Replace(stepPath, "[0]", "[1]", 1)
+	builds := map[string]string{strings.TrimSuffix(stepPath, ": "): missing, strings.TrimSuffix(second, ": "): missing}
+	tests := map[string]struct {
+		refs *References
+		want []string
+	}{
+		"both know of the missing template": {
+			refs: &References{Templates: map[TemplateKey]TemplateRef{}, Builds: builds},
+			want: []string{stepPath + `Invalid value: "t": ` + missing, second + `Invalid value: "t": ` + missing},
+		},
+		"only analysis does, for both steps": {
+			refs: &References{Builds: builds},
+			want: []string{stepPath + `Invalid value: "templateNames: [t]": ` + missing, second + `Invalid value: "templateNames: [t]": ` + missing},
+		},
+		"an error of its own comes first": {
+			refs: &References{Templates: map[TemplateKey]TemplateRef{{TemplateName: "t"}: endless}, Builds: map[string]string{strings.TrimSuffix(stepPath, ": "): "bad"}},
+			want: []string{
+				stepPath + `Invalid value: "templateNames: [t]": bad`,
+				stepPath + `Invalid value: "t": AnalysisTemplate t has metric m which runs indefinitely. Invalid value for count: <nil>`,
+				second + `Invalid value: "t": AnalysisTemplate t has metric m which runs indefinitely. Invalid value for count: <nil>`,
+			},
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, published(Validate("shop", "web", specOf(t, two), tc.refs))); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+	same := &References{Routes: "spec.strategy.canary.trafficRouting.istio: Internal error: either VirtualService or VirtualServices must be configured"}
+	if got := published(Validate("shop", "web", specOf(t, routed("", "istio: {}")), same)); len(got) != 1 {
+		t.Errorf("the router repeats the spec's problem: %q", got)
+	}
+}
+
+func TestAWorkloadsTemplateIsCheckedOnceResolved(t *testing.T) {
+	spec := specOf(t, "{workloadRef: {name: web}, strategy: {canary: {stableService: a}}}")
+	spec.TemplateResolvedFromRef, spec.Template.Labels = true, map[string]string{"app": "api"}
+	want := []string{
+		"spec.template.metadata.labels: Invalid value: {\"app\":\"api\"}: `selector` does not match template `labels`",
+		`spec.strategy.canary.stableService: Invalid value: "a": Service "a" has unmatch label "app" in rollout`,
+	}
+	if diff := cmp.Diff(want, published(Validate("shop", "web", spec, selecting(map[string]string{"app": "web"})))); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	unresolved := specOf(t, "{selector: null, template: null, workloadRef: {name: web}, strategy: {canary: {stableService: a}}}")
+	if got := published(Validate("shop", "web", unresolved, selecting(map[string]string{"app": "web"}))); len(got) > 0 {
+		t.Errorf("a template that is not known yet is judged: %q", got)
+	}
+}
+
+func TestDownwardPaths(t *testing.T) {
+	for path, want := range map[string]bool{
+		"metadata.name": true, "metadata.namespace": true, "metadata.uid": true, "metadata.labels": true, "metadata.annotations": true,
+		"metadata.labels['app']": true, "metadata.labels['app.kubernetes.io/name']": true, "metadata.annotations['Big/Key']": true,
+		"metadata": false, "metadata.foo": false, "metadata.labels.app": false, "metadata.labels[app]": false, "metadata.labels['']": false,
+		"metadata.labels['a b']": false, "metadata.labels['app'": false, "metadata.name['x']": false, "metadata.labels['a']x": false,
+	} {
+		if got := downward(path); got != want {
+			t.Errorf("downward(%q) = %v, want %v", path, got, want)
+		}
+	}
+}
+
+// What is not run yet is refused by name, after everything published, and one line of
+// the list is needed for each.
+func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
+	const routing = "spec.strategy.canary.trafficRouting"
+	tests := map[string]struct {
+		patch string
+		want  []string // path and value
+	}{
+		"blue-green":         {"strategy: {canary: null, blueGreen: {activeService: a}}", []string{`spec.strategy.blueGreen: "a"`}},
+		"workloadRef":        {"{selector: null, template: null, workloadRef: {name: w}}", []string{`spec.workloadRef: "w"`}},
+		"experiment":         {steps("{setWeight: 1}, {experiment: {templates: []}}"), []string{`spec.strategy.canary.steps[1].experiment: ""`}},
+		"step plugin":        {steps("{plugin: {name: x/y}}"), []string{`spec.strategy.canary.steps[0].plugin: "x/y"`}},
+		"header route":       {routedSteps(managedIstio, "{setHeaderRoute: {name: h}}"), []string{`spec.strategy.canary.steps[0].setHeaderRoute: "h"`}},
+		"mirror route":       {routedSteps(managedIstio, "{setMirrorRoute: {name: h}}"), []string{`spec.strategy.canary.steps[0].setMirrorRoute: "h"`}},
+		"dynamicStableScale": {routed(", dynamicStableScale: true", istio), []string{"spec.strategy.canary.dynamicStableScale: true"}},
+		"ping-pong":          {routed(", pingPong: {pingService: p, pongService: q}", istio), []string{`spec.strategy.canary.pingPong: "p"`}},
+		"nginx":              {routed("", "nginx: {stableIngress: i}"), []string{routing + `.nginx: "nginx"`}},
+		"alb":                {routed("", "alb: {ingress: i, servicePort: 80}"), []string{routing + `.alb: "alb"`}},
+		"smi":                {routed("", "smi: {}"), []string{routing + `.smi: "smi"`}},
+		"ambassador":         {routed("", "ambassador: {mappings: [m]}"), []string{routing + `.ambassador: "ambassador"`}},
+		"appMesh":            {routed("", "appMesh: {virtualService: {name: v}}"), []string{routing + `.appMesh: "appMesh"`}},
+		"traefik":            {routed("", "traefik: {weightedTraefikServiceName: t}"), []string{routing + `.traefik: "traefik"`}},
+		"apisix":             {routed("", "apisix: {}"), []string{routing + `.apisix: "apisix"`}},
+		"other plugins": {routed("", "plugins: {z/z: {}, a/a: {}, argoproj-labs/gatewayAPI: {}}"),
+			[]string{routing + `.plugins[a/a]: "a/a"`, routing + `.plugins[z/z]: "z/z"`}},
+		"no router":   {routed("", ""), []string{routing + `: ""`}},
+		"two routers": {routed("", istio+", plugins: {argoproj-labs/gatewayAPI: {}}"), []string{routing + `: "istio, argoproj-labs/gatewayAPI"`}},
+
+		"istio is run":            {routed("", istio), nil},
+		"the gateway API is run":  {routed("", "plugins: {argoproj-labs/gatewayAPI: {}}"), nil},
+		"a canary is run":         {"replicas: 1", nil},
+		"managed routes alone":    {routed("", managedIstio), nil},
+		"analysis and scale step": {routedSteps(istio, "{analysis: {}}, {setCanaryScale: {replicas: 1}}, {pause: {}}"), nil},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			var got, want []string
+			for _, p := range Validate("shop", "web", specOf(t, tc.patch), nil) {
+				got = append(got, p.Text)
+				if p.Mend == "" {
+					t.Errorf("%s has no mend", p.Text)
+				}
+			}
+			for _, w := range tc.want {
+				path, value, _ := strings.Cut(w, ": ")
+				want = append(want, fmt.Sprintf("%s: Invalid value: %s: not run by this version of Penstock", path, value))
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+	both := Validate("shop", "web", specOf(t, "{replicas: -1, strategy: {canary: null, blueGreen: {activeService: a}}}"), services(map[string]ServiceRef{}))
+	last := slices.IndexFunc(both, func(p Problem) bool { return strings.HasSuffix(p.Text, notRun) })
+	if len(both) != 3 || last != 2 {
+		t.Errorf("published problems must come first: %v", both)
+	}
+}
