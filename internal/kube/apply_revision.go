@@ -1,0 +1,138 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/analysis"
+	"github.com/penstock-io/penstock/internal/loop"
+	"github.com/penstock-io/penstock/internal/rollout"
+)
+
+// createError is the published reason of the event when a ReplicaSet cannot be created.
+const createError rollout.Reason = "ReplicaSetCreateError"
+
+// createSet creates the ReplicaSet of a new revision with no pods (core.md §3.4).
+func (r *Rollouts) createSet(ctx context.Context, s *Seen, a rollout.EnsureRevision) error {
+	rs, err := newSet(s.Rollout, a)
+	if err != nil {
+		return err
+	}
+	err = r.Writer.Create(ctx, rs)
+	if err == nil || apierrors.IsAlreadyExists(err) {
+		// Whose it is, the next pass sees: the loop waits until the cache shows it.
+		return err
+	}
+	r.tell(s.Rollout, rollout.Note{Kind: rollout.Warning, Reason: createError,
+		Message: fmt.Sprintf("Failed to create new replica set %q: %v", rs.Name, err)})
+	if apierrors.IsInvalid(err) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.refused[loop.Key{Namespace: s.Rollout.Namespace, Name: s.Rollout.Name}] = refusal{s.Snapshot.TemplateHash, err.Error()}
+	}
+	return err
+}
+
+func newSet(ro *v1alpha1.Rollout, a rollout.EnsureRevision) (*appsv1.ReplicaSet, error) {
+	zero, n := int32(0), int32(1)
+	if ro.Spec.Replicas != nil {
+		n = *ro.Spec.Replicas
+	}
+	rs := &appsv1.ReplicaSet{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: ro.Namespace, Name: ro.Name + "-" + a.Hash,
+			Labels:          with(ro.Spec.Template.Labels, hashLabel, a.Hash),
+			Annotations:     map[string]string{},
+			OwnerReferences: []metav1.OwnerReference{ownerOf(ro)},
+		},
+		Spec: appsv1.ReplicaSetSpec{Replicas: &zero, MinReadySeconds: ro.Spec.MinReadySeconds, Template: *ro.Spec.Template.DeepCopy()},
+	}
+	rs.Spec.Selector = &metav1.LabelSelector{}
+	if ro.Spec.Selector != nil {
+		rs.Spec.Selector = ro.Spec.Selector.DeepCopy()
+	}
+	rs.Spec.Selector.MatchLabels = with(rs.Spec.Selector.MatchLabels, hashLabel, a.Hash)
+	for k, v := range ro.Annotations {
+		if copied(k) {
+			rs.Annotations[k] = v
+		}
+	}
+	rs.Annotations[revisionKey] = strconv.FormatInt(a.Number, 10)
+	rs.Annotations[desiredKey] = strconv.Itoa(int(n))
+	rs.Spec.Template.Labels = with(rs.Spec.Template.Labels, hashLabel, a.Hash)
+	injectAffinity(&rs.Spec.Template.Spec, ro, a.Hash)
+	if len(a.Metadata.Labels)+len(a.Metadata.Annotations) == 0 {
+		return rs, nil
+	}
+	rs.Spec.Template.Labels = union(rs.Spec.Template.Labels, a.Metadata.Labels)
+	rs.Spec.Template.Annotations = union(rs.Spec.Template.Annotations, a.Metadata.Annotations)
+	record, err := json.Marshal(injection{PodTemplateMetadata: a.Metadata})
+	rs.Annotations[metadataKey] = string(record)
+	return rs, err
+}
+
+func with(m map[string]string, k, v string) map[string]string {
+	return union(m, map[string]string{k: v})
+}
+
+// union is a new map; b wins.
+func union(a, b map[string]string) map[string]string {
+	out := make(map[string]string, len(a)+len(b))
+	maps.Copy(out, a)
+	maps.Copy(out, b)
+	return out
+}
+
+// renumber raises the revision number of an existing ReplicaSet, remembers the former
+// one, and brings copied annotations and minReadySeconds up to date (core.md §3.5). The
+// number never falls.
+func (r *Rollouts) renumber(ctx context.Context, s *Seen, a rollout.Renumber) error {
+	rs, err := s.set(a.Hash)
+	if err != nil {
+		return err
+	}
+	annotations := map[string]any{}
+	for k, v := range s.Rollout.Annotations {
+		if have, there := rs.Annotations[k]; copied(k) && (!there || have != v) {
+			annotations[k] = v
+		}
+	}
+	if old := number(rs.Annotations); a.Number > old {
+		annotations[revisionKey] = strconv.FormatInt(a.Number, 10)
+		if old > 0 {
+			annotations[historyKey] = history(rs.Annotations[historyKey], old)
+		}
+	}
+	body := metadata(at(rs, map[string]any{"annotations": annotations}))
+	if rs.Spec.MinReadySeconds != a.MinReadySeconds {
+		body["spec"] = map[string]any{"minReadySeconds": a.MinReadySeconds}
+	}
+	if len(annotations) == 0 && body["spec"] == nil {
+		return nil
+	}
+	return mergePatch(ctx, r.Writer, rs, body)
+}
+
+// history appends a former number; the oldest entries go when there are too many.
+func history(text string, former int64) string {
+	var list []string
+	if text != "" {
+		list = strings.Split(text, ",")
+	}
+	list = append(list, strconv.FormatInt(former, 10))
+	return strings.Join(list[max(0, len(list)-maxHistory):], ",")
+}
+
+func buildRun(in analysis.BuildInput) (*v1alpha1.AnalysisRun, error) {
+	run, err := analysis.Build(in)
+	return &run, err
+}

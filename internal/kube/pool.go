@@ -1,0 +1,289 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/analysis"
+	"github.com/penstock-io/penstock/internal/loop"
+	"github.com/penstock-io/penstock/internal/metric"
+)
+
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
+
+// Measuring is one entry of the table of providers.
+type Measuring struct {
+	// Name is for messages, such as "prometheus".
+	Name string
+	// Uses reports whether a metric asks for this provider.
+	Uses     func(*v1alpha1.MetricProvider) bool
+	Provider metric.Provider
+}
+
+// Pool takes measurements in the background, a bounded number at a time, and keeps what
+// they brought until it is persisted. A crash loses only that.
+type Pool struct {
+	// Live reads Secrets; they are in no cache.
+	Live client.Reader
+	// Providers is the table of providers; the first that a metric asks for is used.
+	Providers []Measuring
+	// Timeout bounds one measurement; default 2 min.
+	Timeout time.Duration
+	// Wake asks for a pass of the run.
+	Wake func(context.Context, loop.Key)
+	// OnMeasurement is told of every measurement when it arrives; may be nil.
+	OnMeasurement func(run, metric string, phase v1alpha1.AnalysisPhase, at time.Time)
+	// Now is the clock.
+	Now func() time.Time
+
+	ctx   context.Context
+	stop  context.CancelFunc
+	slots chan struct{}
+	mu    sync.Mutex
+	runs  map[loop.Key]*inHand
+	work  sync.WaitGroup
+}
+
+// inHand is what the pool holds of one run.
+type inHand struct {
+	uid        types.UID
+	ctx        context.Context
+	cancel     context.CancelFunc
+	busy       map[string]bool
+	arrived    []arrival
+	secretsErr string
+}
+
+type arrival struct {
+	analysis.Outcome
+	at time.Time
+}
+
+// job is one measurement to take, or to stop.
+type job struct {
+	run   *v1alpha1.AnalysisRun
+	index int
+	name  string
+	token string
+	stop  bool
+}
+
+const (
+	defaultMeasureTimeout = 2 * time.Minute
+	defaultWorkers        = 30
+)
+
+// NewPool makes a pool of so many workers, 0 for 30. Close ends it.
+func NewPool(live client.Reader, workers int, now func() time.Time) *Pool {
+	if workers <= 0 {
+		workers = defaultWorkers
+	}
+	p := &Pool{Live: live, Timeout: defaultMeasureTimeout, Now: now, runs: map[loop.Key]*inHand{},
+		slots: make(chan struct{}, workers), Wake: func(context.Context, loop.Key) {}}
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	return p
+}
+
+// Close cancels all measurements and waits for them.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	p.stop()
+	p.mu.Unlock()
+	p.work.Wait()
+}
+
+// of returns what is held of the run; one of the same name that was before it is
+// dropped. The caller holds the lock.
+func (p *Pool) of(key loop.Key, uid types.UID) *inHand {
+	h := p.runs[key]
+	if h != nil && h.uid == uid {
+		return h
+	}
+	if h != nil {
+		h.cancel()
+	}
+	h = &inHand{uid: uid, busy: map[string]bool{}}
+	h.ctx, h.cancel = context.WithCancel(p.ctx)
+	p.runs[key] = h
+	return h
+}
+
+// facts returns a copy of what is held of the run.
+func (p *Pool) facts(key loop.Key, uid types.UID) inHand {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := p.runs[key]
+	if h == nil || h.uid != uid {
+		return inHand{}
+	}
+	busy := make(map[string]bool, len(h.busy))
+	for k := range h.busy {
+		busy[k] = true
+	}
+	return inHand{uid: uid, busy: busy, arrived: slices.Clone(h.arrived), secretsErr: h.secretsErr}
+}
+
+// drop forgets the first n outcomes, which are persisted.
+func (p *Pool) drop(key loop.Key, uid types.UID, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if h := p.runs[key]; h != nil && h.uid == uid {
+		h.arrived = slices.Clone(h.arrived[n:])
+	}
+}
+
+func (p *Pool) forget(key loop.Key) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if h := p.runs[key]; h != nil {
+		h.cancel()
+		delete(p.runs, key)
+	}
+}
+
+// start takes a job on, unless the metric is being worked on already.
+func (p *Pool) start(j job) {
+	key := client.ObjectKeyFromObject(j.run)
+	p.mu.Lock()
+	h := p.of(key, j.run.UID)
+	if h.busy[j.name] || p.ctx.Err() != nil {
+		p.mu.Unlock()
+		return
+	}
+	h.busy[j.name] = true
+	ctx := h.ctx
+	p.work.Add(1)
+	p.mu.Unlock()
+	go func() {
+		defer p.work.Done()
+		select {
+		case p.slots <- struct{}{}:
+			defer func() { <-p.slots }()
+		case <-ctx.Done():
+			return
+		}
+		o, secretsErr := p.measure(ctx, j)
+		if ctx.Err() == nil {
+			p.arrive(ctx, key, h, j, o, secretsErr)
+		}
+	}()
+}
+
+// arrive stores an outcome and asks for a pass.
+func (p *Pool) arrive(ctx context.Context, key loop.Key, h *inHand, j job, o analysis.Outcome, secretsErr string) {
+	at := p.Now()
+	p.mu.Lock()
+	delete(h.busy, j.name)
+	if h.secretsErr = secretsErr; secretsErr == "" {
+		h.arrived = append(h.arrived, arrival{o, at})
+	}
+	p.mu.Unlock()
+	if p.OnMeasurement != nil && secretsErr == "" {
+		p.OnMeasurement(j.run.Name, j.name, phaseOf(j.run.Spec, o, at), at)
+	}
+	p.Wake(ctx, key)
+}
+
+// phaseOf is the phase that the measurement gets by itself.
+func phaseOf(spec v1alpha1.AnalysisRunSpec, o analysis.Outcome, at time.Time) v1alpha1.AnalysisPhase {
+	st := analysis.Fold(v1alpha1.AnalysisRunStatus{}, spec, []analysis.Outcome{o}, at)
+	if len(st.MetricResults) == 0 || len(st.MetricResults[0].Measurements) == 0 {
+		return ""
+	}
+	return st.MetricResults[0].Measurements[0].Phase
+}
+
+// measure takes one measurement. secretsErr is set when a Secret that the run names
+// cannot be had for good.
+func (p *Pool) measure(ctx context.Context, j job) (o analysis.Outcome, secretsErr string) {
+	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
+	defer cancel()
+	o = analysis.Outcome{Name: j.name, Started: p.Now(), Stopped: j.stop}
+	defer func() {
+		if v := recover(); v != nil {
+			log.FromContext(ctx).Error(fmt.Errorf("%v", v), "a metric provider panicked", "run", j.run.Name, "metric", j.name, "stack", string(debug.Stack()))
+			o.Err = fmt.Sprintf("the metric provider panicked: %v", v)
+		}
+	}()
+	secrets, forGood, err := p.secrets(ctx, j.run)
+	switch {
+	case err != nil && forGood:
+		return o, err.Error()
+	case err != nil:
+		o.Err = err.Error()
+		return o, ""
+	}
+	for _, v := range secrets {
+		o.Secrets = append(o.Secrets, v)
+	}
+	metrics, err := analysis.Resolve(j.run.Spec, secrets)
+	if err != nil || j.index >= len(metrics) {
+		o.Err = fmt.Sprintf("resolve metric %s: %v", j.name, err)
+		return o, ""
+	}
+	o.Metric = metrics[j.index]
+	p.ask(ctx, j, &o)
+	return o, ""
+}
+
+// ask calls the provider.
+func (p *Pool) ask(ctx context.Context, j job, o *analysis.Outcome) {
+	i := slices.IndexFunc(p.Providers, func(m Measuring) bool { return m.Uses(&o.Metric.Provider) })
+	if i < 0 {
+		o.Err = fmt.Sprintf("no valid provider in metric '%s'", j.name)
+		return
+	}
+	provider := p.Providers[i].Provider
+	interval, err := o.Metric.Interval.Duration()
+	if err != nil {
+		interval = 0 // the planner has refused such a run
+	}
+	req := metric.Request{
+		Namespace: j.run.Namespace, Run: j.run.Name, Metric: j.name, Provider: o.Metric.Provider,
+		Interval: interval, Now: o.Started, Token: j.token, Secrets: o.Secrets,
+	}
+	if j.stop {
+		if s, ok := provider.(metric.Stopper); ok {
+			err = s.Stop(ctx, req)
+		}
+	} else {
+		o.Describe = provider.Describe(req)
+		o.Result, err = provider.Measure(ctx, req)
+	}
+	if err != nil {
+		o.Err = err.Error()
+	}
+}
+
+// secrets reads the args that come from Secrets, from the API server. forGood says that
+// trying again is of no use: there is no such Secret or key.
+func (p *Pool) secrets(ctx context.Context, run *v1alpha1.AnalysisRun) (values map[string]string, forGood bool, err error) {
+	values = map[string]string{}
+	for _, a := range run.Spec.Args {
+		if a.ValueFrom == nil || a.ValueFrom.SecretKeyRef == nil {
+			continue
+		}
+		ref := a.ValueFrom.SecretKeyRef
+		secret := &corev1.Secret{}
+		if err := p.Live.Get(ctx, loop.Key{Namespace: run.Namespace, Name: ref.Name}, secret); err != nil {
+			return nil, apierrors.IsNotFound(err), err
+		}
+		v, ok := secret.Data[ref.Key]
+		if !ok {
+			return nil, true, fmt.Errorf("key '%s' does not exist in secret '%s'", ref.Key, ref.Name)
+		}
+		values[a.Name] = string(v)
+	}
+	return values, false, nil
+}

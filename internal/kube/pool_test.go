@@ -1,0 +1,270 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/loop"
+	"github.com/penstock-io/penstock/internal/metric"
+)
+
+// answer is a provider that does as it is told.
+type answer struct {
+	mu      sync.Mutex
+	measure func(ctx context.Context, r metric.Request) (metric.Result, error)
+	most    int
+	now     int
+	stopped []string
+}
+
+func (a *answer) Measure(ctx context.Context, r metric.Request) (metric.Result, error) {
+	a.mu.Lock()
+	a.now++
+	a.most = max(a.most, a.now)
+	a.mu.Unlock()
+	defer func() { a.mu.Lock(); a.now--; a.mu.Unlock() }()
+	return a.measure(ctx, r)
+}
+
+func (*answer) Describe(metric.Request) map[string]string { return map[string]string{"query": "up"} }
+
+func (a *answer) Stop(_ context.Context, r metric.Request) error {
+	a.stopped = append(a.stopped, r.Token)
+	return nil
+}
+
+func value(v float64) (metric.Result, error) {
+	return metric.Result{Kind: metric.Values, Value: []float64{v}, Display: fmt.Sprintf("[%v]", v)}, nil
+}
+
+// analysisRun measures each of the metrics once.
+func analysisRun(metrics ...string) *v1alpha1.AnalysisRun {
+	run := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "check"}}
+	for _, m := range metrics {
+		run.Spec.Metrics = append(run.Spec.Metrics, v1alpha1.Metric{Name: m, Count: ptr(intstr.FromInt32(1)), SuccessCondition: "result[0] > 0.5",
+			Provider: v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusMetric{Query: "up"}}})
+	}
+	return run
+}
+
+// measuring is a world with one run and a provider; woken gets the wake-ups of the pool.
+func measuring(t *testing.T, run *v1alpha1.AnalysisRun, measure func(context.Context, metric.Request) (metric.Result, error)) (w *world, a *answer, woken chan loop.Key) {
+	t.Helper()
+	w, a, woken = newWorld(t, run), &answer{measure: measure}, make(chan loop.Key, 100)
+	w.runs.Pool.Providers = []Measuring{{Name: "prometheus", Provider: a,
+		Uses: func(p *v1alpha1.MetricProvider) bool { return p.Prometheus != nil }}}
+	w.runs.Pool.Wake = func(_ context.Context, k loop.Key) { woken <- k }
+	return w, a, woken
+}
+
+func (w *world) runPass() reconcile.Result {
+	w.t.Helper()
+	r, err := w.runLoop.Reconcile(context.Background(), requestFor("check"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+func (w *world) run() *v1alpha1.AnalysisRun {
+	w.t.Helper()
+	run := &v1alpha1.AnalysisRun{}
+	w.get("check", run)
+	return run
+}
+
+func receive(t testing.TB, c chan loop.Key) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the pool does not answer")
+	}
+}
+
+// finish makes passes until the run is over.
+func (w *world) finish(woken chan loop.Key) v1alpha1.AnalysisRunStatus {
+	w.t.Helper()
+	for range 20 {
+		w.runPass()
+		if st := w.run().Status; st.Phase.Completed() {
+			return st
+		}
+		if len(w.runs.Pool.facts(loop.Key{Namespace: "shop", Name: "check"}, w.run().UID).busy) > 0 {
+			receive(w.t, woken)
+		}
+	}
+	w.t.Fatalf("the run does not end: %+v", w.run().Status)
+	return v1alpha1.AnalysisRunStatus{}
+}
+
+func TestRunIsMeasuredOutsideThePass(t *testing.T) {
+	go1 := make(chan struct{})
+	w, _, woken := measuring(t, analysisRun("rate"), func(context.Context, metric.Request) (metric.Result, error) {
+		<-go1
+		return value(1)
+	})
+	var seen []string
+	w.runs.Pool.OnMeasurement = func(run, m string, p v1alpha1.AnalysisPhase, _ time.Time) {
+		seen = append(seen, run+" "+m+" "+string(p))
+	}
+	w.runPass()
+	w.runPass() // the pass does not wait, and does not start a second measurement
+	if st := w.run().Status; st.Phase != v1alpha1.AnalysisPhaseRunning || len(st.MetricResults) != 0 {
+		t.Fatalf("status %+v", st)
+	}
+	close(go1)
+	receive(t, woken)
+	st := w.finish(woken)
+	if st.Phase != v1alpha1.AnalysisPhaseSuccessful || len(st.MetricResults[0].Measurements) != 1 || st.MetricResults[0].Measurements[0].Value != "[1]" {
+		t.Errorf("status %+v", st)
+	}
+	if len(seen) != 1 || seen[0] != "check rate Successful" {
+		t.Errorf("told %v", seen)
+	}
+	if events := strings.Join(w.told(), "\n"); strings.Count(events, "AnalysisRunSuccessful") != 1 {
+		t.Errorf("events:\n%s", events)
+	}
+}
+
+func TestLostStatusWriteLosesNoMeasurement(t *testing.T) {
+	calls := 0
+	w, _, woken := measuring(t, analysisRun("rate"), func(context.Context, metric.Request) (metric.Result, error) {
+		calls++
+		return value(1)
+	})
+	w.runPass()
+	receive(t, woken)
+	w.refuse = conflictOn("patch")
+	w.runPass()
+	w.refuse = nil
+	if st := w.finish(woken); st.Phase != v1alpha1.AnalysisPhaseSuccessful || calls != 1 {
+		t.Errorf("%d measurements, status %+v", calls, st)
+	}
+}
+
+func TestMeasurementsThatGoWrong(t *testing.T) {
+	secret := func(run *v1alpha1.AnalysisRun) {
+		run.Spec.Args = []v1alpha1.Argument{{Name: "token", ValueFrom: &v1alpha1.ValueFrom{SecretKeyRef: &v1alpha1.SecretKeyRef{Name: "s", Key: "k"}}}}
+	}
+	for name, c := range map[string]struct {
+		change  func(*v1alpha1.AnalysisRun)
+		measure func(context.Context, metric.Request) (metric.Result, error)
+		want    string
+	}{
+		"a provider that fails": {nil, func(context.Context, metric.Request) (metric.Result, error) {
+			return metric.Result{}, errors.New("no route")
+		}, "no route"},
+		"a provider that panics": {nil, func(context.Context, metric.Request) (metric.Result, error) { panic("oops") }, "panicked: oops"},
+		"a provider that never answers": {nil, func(ctx context.Context, _ metric.Request) (metric.Result, error) {
+			<-ctx.Done()
+			return metric.Result{}, ctx.Err()
+		}, "deadline exceeded"},
+		"a provider that nobody has": {func(r *v1alpha1.AnalysisRun) {
+			r.Spec.Metrics[0].Provider = v1alpha1.MetricProvider{Web: &v1alpha1.WebMetric{}}
+		}, nil, "no valid provider in metric 'rate'"},
+		"a secret that is missing": {secret, nil, `secrets "s" not found`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run := analysisRun("rate")
+			run.Spec.Metrics[0].ConsecutiveErrorLimit = ptr(intstr.FromInt32(0))
+			if c.change != nil {
+				c.change(run)
+			}
+			w, _, woken := measuring(t, run, c.measure)
+			w.runs.Pool.Timeout = 20 * time.Millisecond
+			st := w.finish(woken)
+			if st.Phase != v1alpha1.AnalysisPhaseError || !strings.Contains(st.Message, c.want) {
+				t.Errorf("phase %s: %s", st.Phase, st.Message)
+			}
+		})
+	}
+}
+
+func TestSecretsReachTheProviderAndNothingElse(t *testing.T) {
+	run := analysisRun("rate")
+	run.Spec.Args = []v1alpha1.Argument{{Name: "token", ValueFrom: &v1alpha1.ValueFrom{SecretKeyRef: &v1alpha1.SecretKeyRef{Name: "s", Key: "k"}}}}
+	run.Spec.Metrics[0].Provider.Prometheus.Query = "up{{args.token}}"
+	w, _, woken := measuring(t, run, func(_ context.Context, r metric.Request) (metric.Result, error) {
+		if r.Provider.Prometheus.Query != "uphunter2" {
+			return metric.Result{}, fmt.Errorf("query %s", r.Provider.Prometheus.Query)
+		}
+		return metric.Result{Kind: metric.Values, Value: []float64{1}, Display: "hunter2"}, nil
+	})
+	w.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "s"}, Data: map[string][]byte{"k": []byte("hunter2")}})
+	st := w.finish(woken)
+	if st.Phase != v1alpha1.AnalysisPhaseSuccessful || strings.Contains(fmt.Sprintf("%+v", st), "hunter2") {
+		t.Errorf("status %+v", st)
+	}
+}
+
+func TestPoolIsBounded(t *testing.T) {
+	release := make(chan struct{})
+	w, a, woken := measuring(t, analysisRun("a", "b", "c", "d", "e"), func(context.Context, metric.Request) (metric.Result, error) {
+		<-release
+		return value(1)
+	})
+	w.runPass()
+	for range 5 {
+		release <- struct{}{}
+	}
+	if st := w.finish(woken); st.Phase != v1alpha1.AnalysisPhaseSuccessful {
+		t.Errorf("status %+v", st)
+	}
+	if a.most > 2 {
+		t.Errorf("%d measurements at a time, want 2 at most", a.most)
+	}
+}
+
+func TestTerminatedRunStopsWhatIsInFlight(t *testing.T) {
+	w, a, woken := measuring(t, analysisRun("job"), func(context.Context, metric.Request) (metric.Result, error) {
+		return metric.Result{Kind: metric.Pending, Token: "job-1", After: time.Hour}, nil
+	})
+	w.runPass()
+	receive(t, woken)
+	w.runPass()
+	run := w.run()
+	run.Spec.Terminate = true
+	if err := w.client.Update(context.Background(), run); err != nil {
+		t.Fatal(err)
+	}
+	st := w.finish(woken)
+	if len(a.stopped) != 1 || a.stopped[0] != "job-1" {
+		t.Errorf("stopped %v", a.stopped)
+	}
+	if !st.Phase.Completed() {
+		t.Errorf("status %+v", st)
+	}
+}
+
+func TestDeletedRunIsLetGo(t *testing.T) {
+	begun := make(chan loop.Key)
+	w, _, _ := measuring(t, analysisRun("rate"), func(ctx context.Context, _ metric.Request) (metric.Result, error) {
+		begun <- loop.Key{}
+		<-ctx.Done()
+		return metric.Result{}, ctx.Err()
+	})
+	w.runPass()
+	receive(t, begun)
+	if err := w.client.Delete(context.Background(), w.run()); err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(2 * time.Second) // until then the own status write may be on its way
+	w.runPass()
+	w.runs.Pool.mu.Lock()
+	defer w.runs.Pool.mu.Unlock()
+	if len(w.runs.Pool.runs) != 0 {
+		t.Error("the pool still holds the run")
+	}
+}

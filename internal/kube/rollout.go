@@ -1,0 +1,201 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/record"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/loop"
+	"github.com/penstock-io/penstock/internal/rollout"
+	"github.com/penstock-io/penstock/internal/traffic"
+)
+
+// +kubebuilder:rbac:groups=argoproj.io,resources=rollouts,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=argoproj.io,resources=rollouts/status,verbs=patch
+// +kubebuilder:rbac:groups=argoproj.io,resources=rollouts/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=events,verbs=create;patch
+
+// Clients are the ways to one API server.
+type Clients struct {
+	// Reader reads caches; what it returns may be changed.
+	Reader client.Reader
+	// Live reads the API server.
+	Live client.Reader
+	// Writer is the recording client; Plain writes what no cache shows, such as pods.
+	Writer, Plain client.Client
+}
+
+// Rollouts observes Rollouts and applies plans for them.
+type Rollouts struct {
+	Clients
+	// Routers is the table of traffic providers; the first that a Rollout asks for is used.
+	Routers []Routing
+	// Namespaced controllers have no ClusterAnalysisTemplates.
+	Namespaced bool
+	// Unindexed says that Reader knows no field indexes, as an API server: for one look
+	// from a command, with Reader and Live the same and Writer nil. Nothing is written then.
+	Unindexed bool
+	// Events gets what actions did; nil tells nobody.
+	Events record.EventRecorder
+	// Watch makes changes of further kinds wake their Rollouts; nil when nothing is watched.
+	Watch func(context.Context, []schema.GroupVersionKind) error
+
+	mu        sync.Mutex
+	histories map[loop.Key]traffic.History
+	routed    map[loop.Key]routed
+	refused   map[loop.Key]refusal
+}
+
+// refusal is a ReplicaSet that the API server called invalid.
+type refusal struct{ hash, text string }
+
+// routed is what a Rollout last steered with, so that it can be left clean.
+type routed struct {
+	target traffic.Target
+	router traffic.Router
+}
+
+// Seen is what one look at a Rollout gives: the facts for the planner, and the objects
+// for the applier. The objects are copies.
+type Seen struct {
+	Rollout  *v1alpha1.Rollout
+	Snapshot rollout.Snapshot
+	// Sets are the owned ReplicaSets by hash.
+	Sets map[string]*appsv1.ReplicaSet
+	// Runs are the owned AnalysisRuns by name.
+	Runs map[string]*v1alpha1.AnalysisRun
+
+	target traffic.Target
+	router traffic.Router
+	retry  time.Time
+	// routes is the first fault of the routes, with its path.
+	routes string
+	// unrouted says why no router serves the Rollout.
+	unrouted string
+}
+
+// NewRollouts makes the observer and applier of Rollouts.
+func NewRollouts(c Clients) *Rollouts {
+	return &Rollouts{Clients: c, histories: map[loop.Key]traffic.History{}, routed: map[loop.Key]routed{}, refused: map[loop.Key]refusal{}}
+}
+
+// Observe reads everything about one Rollout. It writes only when it adopts a
+// ReplicaSet without an owner.
+func (r *Rollouts) Observe(ctx context.Context, key loop.Key, now time.Time) (Seen, error) {
+	ro := &v1alpha1.Rollout{}
+	err := r.Reader.Get(ctx, key, ro)
+	switch {
+	case apierrors.IsNotFound(err), err == nil && ro.DeletionTimestamp != nil:
+		return Seen{}, r.leave(ctx, key, err != nil)
+	case err != nil:
+		return Seen{}, fmt.Errorf("get rollout %s: %w", key, err)
+	}
+	s := Seen{Rollout: ro, Sets: map[string]*appsv1.ReplicaSet{}, Runs: map[string]*v1alpha1.AnalysisRun{}}
+	s.Snapshot = rollout.Snapshot{
+		Now: now, Namespace: ro.Namespace, Name: ro.Name, Generation: ro.Generation,
+		Number: number(ro.Annotations), Spec: ro.Spec, Status: ro.Status,
+		TemplateHash: v1alpha1.PodTemplateHash(&ro.Spec.Template, ro.Status.CollisionCount),
+	}
+	if c := ro.Spec.Strategy.Canary; c != nil {
+		s.Snapshot.StepsHash = v1alpha1.StepHash(c.Steps)
+	}
+	if err := r.observeSets(ctx, &s); err != nil {
+		return Seen{}, err
+	}
+	if err := r.observeRuns(ctx, &s); err != nil {
+		return Seen{}, err
+	}
+	services := r.observeServices(ctx, &s)
+	r.observeTraffic(ctx, &s, services)
+	r.check(ctx, &s, services)
+	if s.unrouted != "" && s.Snapshot.Invalid == "" {
+		s.Snapshot.Invalid = invalid(ro, s.unrouted)
+	}
+	r.recallRefusal(key, &s)
+	return s, nil
+}
+
+// Decide is the planner.
+func (*Rollouts) Decide(s Seen) rollout.Plan { return rollout.Decide(s.Snapshot) }
+
+// Explain says what is left to the loop.
+func (*Rollouts) Explain(s Seen, p rollout.Plan) loop.Outcome {
+	after := s.Rollout.DeepCopy()
+	after.Status = p.Status
+	o := loop.Outcome{Before: s.Rollout, After: after, Wake: p.Wake}
+	if !s.retry.IsZero() && (o.Wake.IsZero() || s.retry.Before(o.Wake)) {
+		o.Wake = s.retry
+	}
+	for _, a := range p.Actions {
+		o.Actions = append(o.Actions, reflect.TypeOf(a).Name())
+		o.Lines = append(o.Lines, a.String())
+	}
+	for _, n := range p.Notes {
+		switch n.Kind {
+		case rollout.Event:
+			o.Events = append(o.Events, loop.Event{Type: corev1.EventTypeNormal, Reason: string(n.Reason), Message: n.Message})
+		case rollout.Warning:
+			o.Events = append(o.Events, loop.Event{Type: corev1.EventTypeWarning, Reason: string(n.Reason), Message: n.Message})
+		case rollout.Waiting:
+			o.Waiting, o.Why = append(o.Waiting, string(n.Reason)), append(o.Why, n.Message)
+		}
+	}
+	return o
+}
+
+func (r *Rollouts) recallRefusal(key loop.Key, s *Seen) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch was, ok := r.refused[key]; {
+	case !ok:
+	case was.hash != s.Snapshot.TemplateHash:
+		delete(r.refused, key)
+	case s.Snapshot.Invalid == "":
+		s.Snapshot.Invalid = invalid(s.Rollout, was.text)
+	}
+}
+
+func (r *Rollouts) watch(ctx context.Context, kinds []schema.GroupVersionKind) error {
+	if r.Watch == nil {
+		return nil
+	}
+	return r.Watch(ctx, kinds)
+}
+
+// tell emits an event at once: for what an action did, or could not do.
+func (r *Rollouts) tell(ro *v1alpha1.Rollout, n rollout.Note) {
+	if r.Events == nil {
+		return
+	}
+	kind := corev1.EventTypeNormal
+	if n.Kind == rollout.Warning {
+		kind = corev1.EventTypeWarning
+	}
+	r.Events.Event(ro, kind, string(n.Reason), n.Message)
+}
+
+// invalid is the published text of the InvalidSpec condition (core.md §1.7.4).
+func invalid(ro *v1alpha1.Rollout, problem string) string {
+	return fmt.Sprintf("The Rollout %q is invalid: %s", ro.Name, problem)
+}
+
+// owner selects by the index of owners, where there is one.
+func (r *Rollouts) owner(uid string) client.ListOption {
+	if r.Unindexed {
+		return &client.ListOptions{}
+	}
+	return client.MatchingFields{ownerIndex: uid}
+}
+
+func ownedBy(o metav1.Object, ro *v1alpha1.Rollout) bool { return controllerOf(o) == string(ro.UID) }
