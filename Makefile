@@ -52,6 +52,11 @@ build: ## Build the controller and the kubectl plugin (under both names) into bi
 	$(GO) build -o bin/ ./cmd/...
 	cp bin/kubectl-penstock bin/kubectl-argo-rollouts
 
+.PHONY: image
+image: ## Build the controller's image penstock-controller:latest (needs docker).
+	CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -ldflags '-s -w' -o bin/linux/controller ./cmd/controller
+	docker build -t penstock-controller:latest .
+
 .PHONY: clean
 clean: ## Remove what the build made.
 	rm -rf bin

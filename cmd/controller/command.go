@@ -1,0 +1,157 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+
+	"github.com/penstock-io/penstock/internal/app"
+)
+
+// flags are the command line before it becomes Options.
+type flags struct {
+	config                    *genericclioptions.ConfigFlags
+	options                   app.Options
+	namespaced, version       bool
+	resync                    int
+	metricsPort, healthzPort  int
+	logLevel, logFormat       string
+	klogLevel                 int
+	qps                       float32
+	without                   *pflag.FlagSet // published flags that mean nothing here
+	controllers               []string
+	rolloutSettle, runTimeout time.Duration
+}
+
+func newCommand(out io.Writer) *cobra.Command {
+	f := &flags{config: genericclioptions.NewConfigFlags(true), without: pflag.NewFlagSet("", pflag.ContinueOnError)}
+	c := &cobra.Command{
+		Use: "controller", Short: "Run the Penstock controller", Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c, out) },
+	}
+	f.config.AddFlags(c.Flags())
+	f.add(c.Flags())
+	f.addUnused(c.Flags())
+	return c
+}
+
+func (f *flags) add(s *pflag.FlagSet) {
+	o := &f.options
+	s.BoolVar(&f.namespaced, "namespaced", false, "watch only the namespace of --namespace or of the kubeconfig")
+	s.StringVar(&o.InstanceID, "instance-id", "", "handle only objects whose instance id label has this value")
+	s.IntVar(&f.resync, "rollout-resync", 900, "longest time between two looks at an object, in seconds")
+	s.IntVar(&o.RolloutWorkers, "rollout-threads", 10, "Rollouts handled at a time")
+	s.IntVar(&o.AnalysisWorkers, "analysis-threads", 30, "AnalysisRuns handled, and measurements taken, at a time")
+	s.IntVar(&o.ServiceWorkers, "service-threads", 10, "Services handled at a time")
+	s.Float32Var(&f.qps, "qps", 40, "requests to the API server per second")
+	s.IntVar(&o.Burst, "burst", 80, "requests to the API server in a burst")
+	s.BoolVar(&o.LeaderElection, "leader-elect", true, "take turns with other replicas")
+	s.StringVar(&o.LeaseNamespace, "leader-election-namespace", os.Getenv("POD_NAMESPACE"), "namespace of the Lease")
+	s.DurationVar(&o.LeaseDuration, "leader-election-lease-duration", 15*time.Second, "how long a silent leader keeps the lease")
+	s.DurationVar(&o.RenewDeadline, "leader-election-renew-deadline", 10*time.Second, "how long the leader tries to renew the lease")
+	s.DurationVar(&o.RetryPeriod, "leader-election-retry-period", 2*time.Second, "time between two tries for the lease")
+	s.IntVar(&f.metricsPort, "metricsPort", 8090, "port of /metrics; 0 turns it off")
+	s.IntVar(&f.metricsPort, "metricsport", 8090, "the same, in its former spelling")
+	s.IntVar(&f.healthzPort, "healthzPort", 8080, "port of /healthz and /readyz; 0 turns it off")
+	s.StringVar(&o.PprofAddress, "enable-pprof-address", "", "address of /debug/pprof; empty turns it off")
+	s.StringVar(&f.logLevel, "loglevel", "info", "debug, info, warn or error")
+	s.StringVar(&f.logFormat, "logformat", "text", "text or json")
+	s.IntVar(&f.klogLevel, "kloglevel", 0, "verbosity of the Kubernetes client")
+	s.StringVar(&o.IstioAPIVersion, "istio-api-version", "v1alpha3", "version of networking.istio.io")
+	s.DurationVar(&f.rolloutSettle, "settle", 0, "how long proxies that do not report may lag behind a route change; 0 means each router's default")
+	s.DurationVar(&f.runTimeout, "measurement-timeout", 2*time.Minute, "longest time of one measurement")
+	s.BoolVar(&f.version, "version", false, "print the version and exit")
+}
+
+// addUnused takes the published flags that have nothing to set here, so that existing
+// manifests start; using one gives a warning.
+func (f *flags) addUnused(s *pflag.FlagSet) {
+	for _, name := range []string{
+		"experiment-threads", "ingress-threads", "ephemeral-metadata-threads", "ephemeral-metadata-update-pod-retries",
+		"aws-target-group-binding-api-version", "alb-tag-key-resource-id", "ambassador-api-version",
+		"traffic-split-api-version", "traefik-api-group", "traefik-api-version", "appmesh-crd-version", "ingress-api-version",
+	} {
+		f.without.String(name, "", "accepted and ignored")
+	}
+	f.without.StringArray("alb-ingress-classes", nil, "accepted and ignored")
+	f.without.StringArray("nginx-ingress-classes", nil, "accepted and ignored")
+	for _, name := range []string{"self-service-notification-enabled", "aws-verify-target-group", "alb-verify-weight"} {
+		f.without.Bool(name, false, "accepted and ignored")
+	}
+	f.without.VisitAll(func(x *pflag.Flag) { x.Hidden = true })
+	s.AddFlagSet(f.without)
+	s.StringSliceVar(&f.controllers, "controllers", nil, "accepted for compatibility; all controllers always run")
+}
+
+func (f *flags) run(c *cobra.Command, out io.Writer) error {
+	if f.version {
+		_, err := fmt.Fprintln(c.OutOrStdout(), version())
+		return err
+	}
+	logger, err := app.Logging(out, f.logLevel, f.logFormat, f.klogLevel)
+	if err != nil {
+		return err
+	}
+	f.without.VisitAll(func(x *pflag.Flag) {
+		if x.Changed {
+			logger.Info("this flag has no effect", "flag", "--"+x.Name)
+		}
+	})
+	if len(f.controllers) > 0 {
+		return errors.New("--controllers: this build always runs all controllers; leave the flag out")
+	}
+	o, err := f.toOptions(logger)
+	if err != nil {
+		return err
+	}
+	a, err := app.New(o)
+	if err != nil {
+		return err
+	}
+	logger.Info("the controller starts", "version", version(), "namespace", o.Namespace, "instance", o.InstanceID)
+	return a.Run(c.Context())
+}
+
+func (f *flags) toOptions(logger logr.Logger) (app.Options, error) {
+	o := f.options
+	config, err := f.config.ToRESTConfig()
+	if err != nil {
+		return o, fmt.Errorf("find the cluster: %w", err)
+	}
+	o.RESTConfig, o.Logger, o.QPS = config, logger, f.qps
+	o.Resync = time.Duration(f.resync) * time.Second
+	o.MetricsAddress, o.HealthAddress = address(f.metricsPort), address(f.healthzPort)
+	o.PrometheusAddress = os.Getenv("ARGO_ROLLOUTS_PROMETHEUS_ADDRESS")
+	o.MeasureWorkers, o.Settle, o.MeasureTimeout = o.AnalysisWorkers, f.rolloutSettle, f.runTimeout
+	if f.namespaced {
+		if o.Namespace, _, err = f.config.ToRawKubeConfigLoader().Namespace(); err != nil {
+			return o, fmt.Errorf("find the namespace: %w", err)
+		}
+	}
+	return o, nil
+}
+
+func address(port int) string {
+	if port == 0 {
+		return "0"
+	}
+	return ":" + strconv.Itoa(port)
+}
+
+// version is the module version that the binary was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Regenerates what is derived from api/: deep copies beside the types, CRDs in config/crd.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+generated=$(mktemp -d)
+trap 'rm -rf "$generated"' EXIT
+
+controller_gen() { go tool -modfile=go.tools.mod controller-gen "$@"; }
+
+controller_gen object paths=./api/...
+controller_gen crd:maxDescLen=0,generateEmbeddedObjectMeta=true paths=./api/... "output:crd:dir=$generated"
+mkdir -p config/crd
+go run ./hack/crd "$generated" config/crd
+controller_gen rbac:roleName=penstock-controller "paths={./internal/kube,./internal/app}" output:rbac:dir=config/rbac
+go run ./hack/reasons internal/rollout/reason.go docs/reasons.md

@@ -1,0 +1,154 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/analysis"
+	"github.com/penstock-io/penstock/internal/kube"
+	"github.com/penstock-io/penstock/internal/loop"
+	"github.com/penstock-io/penstock/internal/rollout"
+)
+
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=penstock-system,resources=leases,verbs=get;create;update
+
+// App is one controller, put together and not yet running.
+type App struct {
+	options Options
+	manager manager.Manager
+	events  record.EventBroadcaster
+	pool    *kube.Pool
+}
+
+// New puts a controller together. It asks the cluster nothing yet but which kinds it
+// serves; an error names the part that cannot be made.
+func New(o Options) (*App, error) {
+	if o.RESTConfig == nil {
+		return nil, errors.New("make the controller: RESTConfig is missing")
+	}
+	o = o.withDefaults()
+	// One rollout can tell far more than client-go's default of 25 events in a burst.
+	a := &App{options: o, events: record.NewBroadcasterWithCorrelatorOptions(record.CorrelatorOptions{QPS: 1, BurstSize: 300})}
+	var err error
+	if a.manager, err = newManager(o, a.events); err != nil {
+		return nil, err
+	}
+	if err := a.assemble(); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func newManager(o Options, events record.EventBroadcaster) (manager.Manager, error) {
+	scheme, err := kube.NewScheme()
+	if err != nil {
+		return nil, err
+	}
+	config := rest.CopyConfig(o.RESTConfig)
+	config.QPS, config.Burst = o.QPS, o.Burst
+	grace := shutdownGrace
+	m, err := manager.New(config, manager.Options{
+		Scheme: scheme, Logger: o.Logger, Cache: kube.CacheOptions(o.Namespace, o.InstanceID),
+		Metrics: metricsserver.Options{BindAddress: o.MetricsAddress}, HealthProbeBindAddress: o.HealthAddress,
+		PprofBindAddress: o.PprofAddress, EventBroadcaster: events,
+		LeaderElection: o.LeaderElection, LeaderElectionID: o.lease(), LeaderElectionNamespace: o.LeaseNamespace,
+		LeaseDuration: &o.LeaseDuration, RenewDeadline: &o.RenewDeadline, RetryPeriod: &o.RetryPeriod,
+		LeaderElectionReleaseOnCancel: true, GracefulShutdownTimeout: &grace,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the manager: %w", err)
+	}
+	err = errors.Join(m.AddHealthzCheck("ping", healthz.Ping), m.AddReadyzCheck("ping", healthz.Ping))
+	return m, err
+}
+
+// assemble makes the controllers and wires them to the manager.
+func (a *App) assemble() error {
+	o, m := a.options, a.manager
+	series, err := loop.NewMetrics(metrics.Registry)
+	if err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	written := &loop.Record{Cache: m.GetCache(), Live: m.GetAPIReader(), Selectors: kube.Selectors(o.InstanceID), Lag: series.Lag, Now: o.Now}
+	clients := kube.Clients{Reader: m.GetCache(), Live: m.GetAPIReader(), Writer: written.Client(m.GetClient()), Plain: m.GetClient()}
+	routers := o.Routers(clients.Reader, clients.Writer)
+	if err := kube.AddIndexes(context.Background(), m.GetFieldIndexer(), kube.Indexes(routers)); err != nil {
+		return err
+	}
+	watcher := kube.NewWatcher(m.GetCache(), m.GetRESTMapper(), routers)
+	watcher.Namespaced = o.Namespace != ""
+	// Published tools look for core/v1 events of this component.
+	recorder := m.GetEventRecorderFor(kube.EventsComponent) //nolint:staticcheck // see above
+
+	rollouts := kube.NewRollouts(clients)
+	rollouts.Routers, rollouts.Events, rollouts.Watch, rollouts.Namespaced = routers, recorder, watcher.Ensure, watcher.Namespaced
+	rolloutLoop := &loop.Controller[kube.Seen, rollout.Plan]{
+		Name: "rollout", Observe: rollouts.Observe, Decide: rollouts.Decide, Apply: rollouts.Apply, Explain: rollouts.Explain,
+		Writer: clients.Writer, Subresource: true, Record: written, Events: recorder, Metrics: series, Now: o.Now, Resync: o.Resync,
+	}
+	a.pool = kube.NewPool(clients.Live, o.MeasureWorkers, o.Now)
+	measured := make(chan event.GenericEvent)
+	a.pool.Timeout, a.pool.Providers, a.pool.OnMeasurement = o.MeasureTimeout, o.Providers, o.OnMeasurement
+	a.pool.Wake = a.waker(measured)
+	runs := &kube.Runs{Clients: clients, Pool: a.pool}
+	runLoop := &loop.Controller[kube.RunSeen, analysis.Plan]{
+		Name: "analysis", Observe: runs.Observe, Decide: runs.Decide, Apply: runs.Apply, Explain: runs.Explain,
+		Writer: clients.Writer, Record: written, Events: recorder, Metrics: series, Now: o.Now, Resync: o.Resync,
+	}
+	return errors.Join(
+		watcher.AddRollouts(m, rolloutLoop, o.RolloutWorkers),
+		watcher.AddRuns(m, runLoop, o.AnalysisWorkers, measured),
+		watcher.AddServices(m, &kube.Services{Clients: clients}, o.ServiceWorkers),
+		m.Add(manager.RunnableFunc(a.measure)),
+	)
+}
+
+// measure lets the pool live as long as this process leads.
+func (a *App) measure(ctx context.Context) error {
+	<-ctx.Done()
+	a.pool.Close()
+	return nil
+}
+
+// waker passes keys on to the queue of runs, until the pool ends.
+func (a *App) waker(to chan<- event.GenericEvent) func(context.Context, loop.Key) {
+	return func(ctx context.Context, k loop.Key) {
+		run := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: k.Namespace, Name: k.Name}}
+		select {
+		case to <- event.GenericEvent{Object: run}:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// Run works until the context ends, and then finishes the passes that are under way,
+// gives the lease back and returns nil. When the lease is lost it returns an error at
+// once: another controller may be leading already, so the process must end.
+func (a *App) Run(ctx context.Context) error {
+	defer a.events.Shutdown()
+	defer a.pool.Close()
+	if err := a.manager.Start(ctx); err != nil {
+		return fmt.Errorf("run the controller: %w", err)
+	}
+	return nil
+}
+
+// Client reads the controller's caches and writes to its cluster, for those who run an
+// App in their own process.
+func (a *App) Client() client.Client { return a.manager.GetClient() }
+
+// Elected is closed once this controller leads.
+func (a *App) Elected() <-chan struct{} { return a.manager.Elected() }

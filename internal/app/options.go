@@ -1,0 +1,101 @@
+package app
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/kube"
+)
+
+// Options say how a controller runs. Only RESTConfig is needed; what else is zero takes
+// the published default (surfaces.md §4.1).
+type Options struct {
+	// RESTConfig leads to the cluster. It is copied.
+	RESTConfig *rest.Config
+	// QPS and Burst limit requests to the API server; 40 and 80.
+	QPS   float32
+	Burst int
+	// Namespace limits the controller to one; "" means all.
+	Namespace string
+	// InstanceID limits the controller to objects that carry it; "" to those without any.
+	InstanceID string
+
+	// LeaderElection makes replicas take turns, with a Lease in LeaseNamespace; ""
+	// means the namespace that the process runs in.
+	LeaderElection bool
+	LeaseNamespace string
+	// LeaseDuration, RenewDeadline and RetryPeriod are 15 s, 10 s and 2 s.
+	LeaseDuration, RenewDeadline, RetryPeriod time.Duration
+
+	// MetricsAddress serves /metrics, HealthAddress /healthz and /readyz; ":8090" and
+	// ":8080". "0" turns one off. PprofAddress serves /debug/pprof; "" turns it off.
+	MetricsAddress, HealthAddress, PprofAddress string
+
+	// RolloutWorkers, AnalysisWorkers and ServiceWorkers are passes at a time: 10, 30 and
+	// 10. MeasureWorkers are measurements at a time: 30.
+	RolloutWorkers, AnalysisWorkers, ServiceWorkers, MeasureWorkers int
+	// MeasureTimeout bounds one measurement; 2 min.
+	MeasureTimeout time.Duration
+	// Resync is the longest time between two passes of one object; 15 min.
+	Resync time.Duration
+
+	// IstioAPIVersion is the version of networking.istio.io; v1alpha3.
+	IstioAPIVersion string
+	// PrometheusAddress is for metrics that name none.
+	PrometheusAddress string
+	// Settle is how long a data plane that does not report may lag; 0 means each
+	// router's default.
+	Settle time.Duration
+
+	// Routers and Providers replace the tables; nil takes those of this package.
+	Routers   func(reader client.Reader, writer client.Client) []kube.Routing
+	Providers []kube.Measuring
+	// OnMeasurement is told of every measurement when it arrives; may be nil.
+	OnMeasurement func(run, metric string, phase v1alpha1.AnalysisPhase, at time.Time)
+
+	// Logger gets one line for each pass that did something; the zero Logger is silent.
+	Logger logr.Logger
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+const (
+	leaseName     = "argo-rollouts-controller-lock"
+	shutdownGrace = 30 * time.Second
+)
+
+func (o Options) withDefaults() Options {
+	o.QPS, o.Burst = cmp.Or(o.QPS, 40), cmp.Or(o.Burst, 80)
+	o.LeaseDuration = cmp.Or(o.LeaseDuration, 15*time.Second)
+	o.RenewDeadline = cmp.Or(o.RenewDeadline, 10*time.Second)
+	o.RetryPeriod = cmp.Or(o.RetryPeriod, 2*time.Second)
+	o.MetricsAddress, o.HealthAddress = cmp.Or(o.MetricsAddress, ":8090"), cmp.Or(o.HealthAddress, ":8080")
+	o.RolloutWorkers, o.AnalysisWorkers = cmp.Or(o.RolloutWorkers, 10), cmp.Or(o.AnalysisWorkers, 30)
+	o.ServiceWorkers, o.MeasureWorkers = cmp.Or(o.ServiceWorkers, 10), cmp.Or(o.MeasureWorkers, 30)
+	o.MeasureTimeout = cmp.Or(o.MeasureTimeout, 2*time.Minute)
+	o.Resync = cmp.Or(o.Resync, 15*time.Minute)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Providers == nil {
+		o.Providers = Providers(o.PrometheusAddress)
+	}
+	if o.Routers == nil {
+		version, settle := o.IstioAPIVersion, o.Settle
+		o.Routers = func(r client.Reader, w client.Client) []kube.Routing { return Routers(r, w, version, settle) }
+	}
+	return o
+}
+
+// lease is the published name of the Lease (surfaces.md §4.2).
+func (o Options) lease() string {
+	if o.InstanceID == "" {
+		return leaseName
+	}
+	return leaseName + "-" + o.InstanceID
+}

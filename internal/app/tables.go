@@ -1,0 +1,37 @@
+package app
+
+import (
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/kube"
+	"github.com/penstock-io/penstock/internal/metric/prometheus"
+	"github.com/penstock-io/penstock/internal/metric/web"
+	"github.com/penstock-io/penstock/internal/traffic/gatewayapi"
+	"github.com/penstock-io/penstock/internal/traffic/istio"
+)
+
+// Routers is the table of traffic providers; the first that a Rollout asks for is used.
+// settle is how long a data plane that does not report may lag behind; 0 means each
+// router's own default.
+func Routers(reader client.Reader, writer client.Client, istioAPIVersion string, settle time.Duration) []kube.Routing {
+	is := istio.Options{APIVersion: istioAPIVersion, Settle: settle}
+	gw := gatewayapi.Options{Settle: settle}
+	return []kube.Routing{
+		{Name: "istio", Uses: istio.Uses, Objects: istio.Objects, Kinds: is.Kinds(), Router: istio.New(reader, writer, is)},
+		{Name: "gatewayapi", Uses: gatewayapi.Uses, Objects: gatewayapi.Objects, Kinds: gw.Kinds(),
+			Router: gatewayapi.New(reader, writer, gw), Verifies: true},
+	}
+}
+
+// Providers is the table of metric providers; the first that a metric asks for is used.
+func Providers(prometheusAddress string) []kube.Measuring {
+	return []kube.Measuring{
+		{Name: "prometheus", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Prometheus != nil },
+			Provider: prometheus.New(prometheus.Options{Address: prometheusAddress})},
+		{Name: "web", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Web != nil },
+			Provider: web.New(web.Options{})},
+	}
+}
