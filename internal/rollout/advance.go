@@ -35,6 +35,7 @@ func advance(v *view, g goal, t tests) (v1alpha1.RolloutStatus, []Note) {
 	case stepping:
 		p.step(g, t)
 	}
+	p.tellWeights()
 	p.conditions()
 	p.st.Phase, p.st.Message = phase(v, &p.st)
 	p.st.Duration = attempt(p)
@@ -93,7 +94,7 @@ func (p *progress) promote(why string) {
 
 func (p *progress) stayAborted() {
 	clearPauses(&p.st)
-	p.st.Abort = true
+	p.st.Abort, p.st.PromoteFull = true, false
 	if p.st.AbortedAt == nil {
 		p.st.AbortedAt = p.stamp()
 	}
@@ -282,6 +283,18 @@ func (p *progress) tellPause() {
 		p.event(RolloutPaused, "Rollout is paused (%s)", p.st.PauseConditions[0].Reason)
 	case before && !after && !p.st.Abort:
 		p.event(RolloutResumed, "Rollout is resumed")
+	}
+}
+
+// tellWeights tells that the written weight has changed (core.md §5.6).
+func (p *progress) tellWeights() {
+	before, after := p.Status.Canary.Weights, p.st.Canary.Weights
+	switch {
+	case after == nil || before != nil && before.Canary.Weight == after.Canary.Weight:
+	case before == nil:
+		p.event(TrafficWeightUpdated, "Traffic weight updated to %d", after.Canary.Weight)
+	default:
+		p.event(TrafficWeightUpdated, "Traffic weight updated from %d to %d", before.Canary.Weight, after.Canary.Weight)
 	}
 }
 

@@ -111,9 +111,9 @@ func (v *view) retire(r *Revision, delay int32) ([]Action, []Note) {
 	return nil, []Note{{Waiting, ScaleDownDelayed, "revision " + r.Hash + " keeps its pods until " + r.RetireAt.UTC().Format(time.RFC3339)}}
 }
 
-// retireOthers takes old revisions down: the one that was stable until a promotion, or
-// was aborted, after its delay; one that an update overtook, as soon as no traffic can
-// reach it (core.md §5.12, §16 no. 17).
+// retireOthers takes old revisions down once no traffic can reach them, after the delay
+// for proxies that nobody knows of. One that an update overtook has served too, so it
+// gets the same delay (core.md §5.12, §16 no. 17).
 func (v *view) retireOthers() (acts []Action, notes []Note) {
 	delay := v.canary.ScaleDownDelaySecondsOrDefault()
 	kept := int32(0)
@@ -129,8 +129,8 @@ func (v *view) retireOthers() (acts []Action, notes []Note) {
 		if v.mode == first && available(v.current) < v.n {
 			continue // the only pods that serve
 		}
-		if v.mode != done && r.RetireAt.IsZero() && !r.RetireUnreadable {
-			d = 0
+		if r.Available == 0 {
+			d = 0 // nobody was served there, so nobody is cut off
 		}
 		if lim := v.canary.ScaleDownDelayRevisionLimit; lim != nil && kept >= *lim {
 			d = 0

@@ -18,7 +18,8 @@ type side struct{ spec, avail int32 }
 // (core.md §5.7 B–F). With n=10, weight 20, surge 2: 10 and 2 first, then 8 and 2.
 func basicCounts(s sides) (stable, canary int32) {
 	if s.canaryOnly {
-		return 0, s.n
+		room := max(s.n+s.surge-s.otherPods, s.canary.spec)
+		return 0, min(s.n, room)
 	}
 	wantCanary, wantStable := approximate(s.n, s.weight, s.total, s.surge)
 	stable, canary = s.stable.spec, s.canary.spec

@@ -6,14 +6,11 @@ import "time"
 func Decide(s Snapshot) Plan {
 	v := newView(&s)
 	if s.Invalid != "" {
-		return Plan{Status: invalidStatus(v), Notes: []Note{{Waiting, InvalidSpec, s.Invalid}}}
+		return invalid(v)
 	}
 	g := decideGoal(v)
 	p := Plan{Actions: upkeep(v)}
-	for _, f := range []func(*view, goal) ([]Action, []Note){capacity, split} {
-		acts, notes := f(v, g)
-		p.Actions, p.Notes = append(p.Actions, acts...), append(p.Notes, notes...)
-	}
+	p.move(v, g)
 	t, acts := runs(v)
 	p.Actions = append(p.Actions, acts...)
 	p.Actions = append(p.Actions, metadata(v)...)
@@ -23,6 +20,25 @@ func Decide(s Snapshot) Plan {
 	p.Status, notes = advance(v, g, t)
 	p.Notes = append(append(p.Notes, v.Trouble...), notes...)
 	p.Wake = wake(v, &p)
+	return p
+}
+
+// move adds what changes pods and traffic.
+func (p *Plan) move(v *view, g goal) {
+	for _, f := range []func(*view, goal) ([]Action, []Note){capacity, split} {
+		acts, notes := f(v, g)
+		p.Actions, p.Notes = append(p.Actions, acts...), append(p.Notes, notes...)
+	}
+}
+
+// invalid leaves everything as it is while the spec, or what it names, is invalid; only
+// an abort that a person has asked for is carried out all the same.
+func invalid(v *view) Plan {
+	p := Plan{Status: invalidStatus(v), Notes: []Note{{Waiting, InvalidSpec, v.Invalid}}}
+	if v.mode == aborted && v.Spec.Strategy.Canary != nil && v.n >= 0 {
+		p.move(v, decideGoal(v))
+		p.Wake = wake(v, &p)
+	}
 	return p
 }
 

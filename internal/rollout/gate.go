@@ -14,7 +14,7 @@ type gate func(v *view, g goal, t tests) (why Note, open bool)
 
 // gates lists what the step waits for.
 func gates(v *view, s step) []gate {
-	list := []gate{notPaused}
+	list := []gate{notPaused, decided}
 	switch {
 	case s.spec.Pause != nil:
 		list = append(list, pauseElapsed)
@@ -41,6 +41,20 @@ func passes(v *view, g goal, t tests, s step) (notes []Note, open bool) {
 
 func notPaused(v *view, _ goal, _ tests) (Note, bool) {
 	return Note{Waiting, PausedByUser, "the rollout is paused by its spec; unpause it to go on"}, !v.Spec.Paused
+}
+
+// decided: no run has ended without a verdict that a person has not looked at yet.
+func decided(v *view, _ goal, t tests) (Note, bool) {
+	run := t.background
+	if verdict(run) != v1alpha1.AnalysisPhaseInconclusive {
+		run = t.step
+	}
+	if verdict(run) == v1alpha1.AnalysisPhaseInconclusive {
+		return Note{Waiting, AnalysisInconclusive, "analysis " + run.Name +
+			" could not decide; promote to measure again, or abort: " + run.Message}, false
+	}
+	return Note{Waiting, AnalysisInconclusive, "an analysis could not decide; promote to measure again, or abort"},
+		!hasPause(v.Status.PauseConditions, v1alpha1.PauseReasonInconclusiveAnalysis)
 }
 
 // capacityReady: both revisions have the pods that the step wants, and those of the
@@ -135,9 +149,6 @@ func runPassed(v *view, _ goal, t tests) (Note, bool) {
 	switch verdict(t.step) {
 	case v1alpha1.AnalysisPhaseSuccessful:
 		return Note{}, true
-	case v1alpha1.AnalysisPhaseInconclusive:
-		return Note{Waiting, AnalysisInconclusive, "analysis " + t.step.Name +
-			" could not decide; promote to measure again, skip the step, or abort: " + t.step.Message}, false
 	}
 	name := t.startStep
 	if t.step != nil {

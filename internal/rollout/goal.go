@@ -18,7 +18,7 @@ type goal struct {
 func decideGoal(v *view) goal {
 	switch v.mode {
 	case first, done:
-		return goal{canary: v.hash, stable: v.hash, pods: v.n}
+		return goal{canary: v.unloaded(v.hash), stable: v.hash, pods: v.n}
 	case aborted:
 		return abortGoal(v)
 	case stepping:
@@ -36,11 +36,15 @@ func decideGoal(v *view) goal {
 // delay (capacity.go); its Service follows once no request can arrive over it, so that
 // pods which still drain stay selected (rivals.md no. 8).
 func abortGoal(v *view) goal {
-	g := goal{stable: v.stable.Hash}
-	if !v.Routed || v.Traffic.Largest(traffic.Canary) == 0 {
-		g.canary = v.stable.Hash
+	return goal{stable: v.stable.Hash, canary: v.unloaded(v.stable.Hash)}
+}
+
+// unloaded is the hash once no traffic can arrive over the canary role, "" before.
+func (v *view) unloaded(hash string) string {
+	if v.Routed && v.Traffic.Largest(traffic.Canary) > 0 {
+		return ""
 	}
-	return g
+	return hash
 }
 
 func stepGoal(v *view) goal {

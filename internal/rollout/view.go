@@ -74,7 +74,9 @@ func (v *view) where() mode {
 		return first
 	case v.stable.Hash == v.hash:
 		return done
-	case st.Abort && !st.PromoteFull:
+	case st.Abort && (!st.PromoteFull || st.AbortedAt == nil):
+		// Of an abort and a full promotion the later one counts; an abort that has not
+		// been dated yet is new.
 		return aborted
 	}
 	return stepping

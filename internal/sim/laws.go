@@ -104,7 +104,11 @@ func (w *World) checkSplit(seen *rollout.Snapshot, n int32, s traffic.Split) {
 // controller's doing.
 func (w *World) checkBasic(seen *rollout.Snapshot, a rollout.Action) {
 	x, ok := a.(rollout.Scale)
-	if !ok || x.To >= x.From {
+	if !ok {
+		return
+	}
+	if x.To >= x.From {
+		w.checkSurge(seen, x)
 		return
 	}
 	var avail, lost int32
@@ -120,6 +124,20 @@ func (w *World) checkBasic(seen *rollout.Snapshot, a rollout.Action) {
 	}
 	if low := n - (n+3)/4 - 1; lost > 0 && avail-lost < low {
 		w.broke(fmt.Sprintf("%s leaves %d available pods of %d", x, avail-lost, n))
+	}
+}
+
+// checkSurge: without a router a scale-up never makes more pods than n + maxSurge (25 %).
+func (w *World) checkSurge(seen *rollout.Snapshot, x rollout.Scale) {
+	n, sum := int32(1), x.To-x.From
+	if seen.Spec.Replicas != nil {
+		n = *seen.Spec.Replicas
+	}
+	for _, r := range seen.Revisions {
+		sum += r.Desired
+	}
+	if most := n + (n+3)/4; sum > most {
+		w.broke(fmt.Sprintf("%s makes %d pods, more than %d", x, sum, most))
 	}
 }
 

@@ -18,6 +18,9 @@ func (w *World) SetImage(image string) {
 
 // SetReplicas is an autoscaler or a person at the scale subresource.
 func (w *World) SetReplicas(n int32) {
+	if w.replicas() == 0 {
+		w.deaths = w.Now // until pods are back nobody can serve, by the user's own doing
+	}
 	w.Rollout.Spec.Replicas = &n
 	w.Rollout.Generation++
 	w.log("replicas %d", n)

@@ -30,6 +30,10 @@ func randomWorld(seed uint64, log func(string)) *World {
 	if rng.IntN(4) > 0 {
 		c.TrafficRouting = &v1alpha1.RolloutTrafficRouting{Istio: &v1alpha1.IstioTrafficRouting{}}
 		c.StableService, c.CanaryService = "demo", "demo-canary"
+		if rng.IntN(2) == 0 { // no delay hides a pod that goes too early
+			none, short := int32(0), int32(1)
+			c.ScaleDownDelaySeconds, c.AbortScaleDownDelaySeconds = &none, &short
+		}
 	}
 	ref := []v1alpha1.AnalysisTemplateRef{{TemplateName: "ok"}}
 	weight := int32(0)

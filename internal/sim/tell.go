@@ -28,6 +28,14 @@ func (w *World) tell(before *v1alpha1.RolloutStatus, p rollout.Plan) {
 	}
 }
 
+// described is the action's own line, with its moment on the clock of the world.
+func described(a rollout.Action) string {
+	if r, ok := a.(rollout.Retire); ok && !r.At.IsZero() {
+		return fmt.Sprintf("retire %s at %s", r.Hash, Clock(r.At.Sub(Start)))
+	}
+	return a.String()
+}
+
 // name puts the image's tag where a line holds a pod template hash, so that a person can
 // follow: checkout-6f7d9c-2 becomes checkout-v2-2.
 func (w *World) name(line string) string {
