@@ -96,10 +96,17 @@ func query(ctx context.Context, address string, rt http.RoundTripper, text strin
 		return nil, nil, err
 	}
 	client = nullable{client}
+	var v model.Value
+	var warnings promv1.Warnings
 	if window != nil {
-		return promv1.NewAPI(client).QueryRange(ctx, text, *window)
+		v, warnings, _, err = promv1.NewAPI(client).QueryRange(ctx, text, *window)
+	} else {
+		v, warnings, _, err = promv1.NewAPI(client).Query(ctx, text, now)
 	}
-	return promv1.NewAPI(client).Query(ctx, text, now)
+	if err == nil && v == nil {
+		err = errors.New("the answer is no result of a query")
+	}
+	return v, warnings, err
 }
 
 func timeout(m *v1alpha1.PrometheusMetric) (time.Duration, error) {
