@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // the ways to log in that kubectl knows
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+)
+
+// cluster is the API server and the namespace that the command line chose.
+type cluster struct {
+	client.WithWatch
+	namespace string
+}
+
+func (s *session) connect() (*cluster, error) {
+	s.quiet()
+	config, err := s.flags.ToRESTConfig()
+	if err != nil {
+		return nil, fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	namespace, _, err := s.flags.ToRawKubeConfigLoader().Namespace()
+	if err != nil {
+		return nil, fmt.Errorf("find the namespace: %w", err)
+	}
+	config.QPS, config.Burst = 50, 100 // one person's requests; the server has its own limits
+	config.WarningHandler = rest.NewWarningWriter(s.Err, rest.WarningWriterOptions{Deduplicate: true})
+	scheme, mapper, err := kinds()
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: mapper})
+	if err != nil {
+		return nil, fmt.Errorf("prepare the connection to the cluster: %w", err)
+	}
+	return &cluster{WithWatch: c, namespace: namespace}, nil
+}
+
+// quiet keeps controller-runtime's log off the terminal, and lets -v turn on client-go's.
+func (s *session) quiet() {
+	log.SetLogger(logr.Discard())
+	if s.verbosity <= 0 {
+		return
+	}
+	f := flag.NewFlagSet("", flag.ContinueOnError)
+	klog.InitFlags(f)
+	if err := f.Set("v", strconv.Itoa(s.verbosity)); err != nil {
+		fmt.Fprintln(s.Err, "Warning: --kloglevel:", err)
+	}
+}
+
+// kinds is a fixed table, so that no call starts with a round of discovery.
+func kinds() (*runtime.Scheme, meta.RESTMapper, error) {
+	scheme := runtime.NewScheme()
+	groups := []schema.GroupVersion{v1alpha1.GroupVersion, appsv1.SchemeGroupVersion, corev1.SchemeGroupVersion}
+	mapper := meta.NewDefaultRESTMapper(groups)
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, appsv1.AddToScheme, corev1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, nil, fmt.Errorf("register the kinds: %w", err)
+		}
+	}
+	mapper.Add(v1alpha1.GroupVersion.WithKind("Rollout"), meta.RESTScopeNamespace)
+	mapper.Add(v1alpha1.GroupVersion.WithKind("AnalysisRun"), meta.RESTScopeNamespace)
+	mapper.Add(appsv1.SchemeGroupVersion.WithKind("ReplicaSet"), meta.RESTScopeNamespace)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace)
+	return scheme, mapper, nil
+}
+
+// rollout reads one Rollout. A missing one is named as published: by its kind in singular.
+func (c *cluster) rollout(ctx context.Context, name string) (*v1alpha1.Rollout, error) {
+	r := &v1alpha1.Rollout{}
+	err := c.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: name}, r)
+	if apierrors.IsNotFound(err) {
+		return nil, missing(name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get rollout %s/%s: %w", c.namespace, name, err)
+	}
+	return r, nil
+}
+
+func missing(name string) error {
+	return apierrors.NewNotFound(schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "rollout"}, name)
+}
+
+// complete offers the names of Rollouts for the first name on the command line.
+func (s *session) complete(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	cl, err := s.connect()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	list := &v1alpha1.RolloutList{}
+	if err := cl.List(c.Context(), list, client.InNamespace(cl.namespace)); err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var found []string
+	for i := range list.Items {
+		if strings.HasPrefix(list.Items[i].Name, typed) {
+			found = append(found, list.Items[i].Name)
+		}
+	}
+	return found, cobra.ShellCompDirectiveNoFileComp
+}
