@@ -1,0 +1,10 @@
+// Package config holds the manifests that install Penstock, for programs that install
+// it without kubectl. The kustomization in default/ is the same for people.
+package config
+
+import "embed"
+
+// Files are the manifests below crd, manager and rbac, each with its kustomization.yaml.
+//
+//go:embed crd manager rbac
+var Files embed.FS
