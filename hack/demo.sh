@@ -37,7 +37,10 @@ temporary=${TMPDIR:-/tmp}
 
 echo "Building the sandbox: it holds Kubernetes, etcd and Prometheus, so about 10 minutes the first time and seconds from then on."
 began=$(date +%s)
-(cd sandbox && exec "$go" build -v -o ../bin/ ./cmd/penstock-sandbox) >"$log" 2>&1 &
+# kubectl wants to know the version of the server.
+kubernetes=$(awk '$1 == "k8s.io/kubernetes" { print $2 }' sandbox/go.mod)
+stamp="-X k8s.io/component-base/version.gitVersion=$kubernetes"
+(cd sandbox && exec "$go" build -v -ldflags "$stamp" -o ../bin/ ./cmd/penstock-sandbox) >"$log" 2>&1 &
 build=$!
 told=$began
 while kill -0 "$build" 2>/dev/null; do

@@ -14,6 +14,7 @@ import (
 func (w *World) do(seen *rollout.Snapshot, a rollout.Action) {
 	w.checkAction(seen, a)
 	w.Writes++
+	w.wrote[cacheOf(a)] = true
 	w.log("  %s", w.name(described(a)))
 	if n, ok := rollout.Did(w.Rollout.Name, a); ok {
 		w.Events = append(w.Events, string(n.Reason))

@@ -22,24 +22,55 @@ type caches struct {
 	runs     []rollout.Run
 }
 
-// refresh brings the caches up to date: all of them, or a random part.
+// cache is one of the controller's caches: each catches up on its own.
+type cache int
+
+const (
+	cacheRollout cache = iota
+	cacheRevisions
+	cacheServices
+	cacheRoute
+	cacheRuns
+)
+
+// refresh brings caches up to date: all of them, or a random part. A cache of a kind that
+// the controller has just written is never left behind (L8).
 func (w *World) refresh(all bool) {
-	due := func() bool { return all || w.rng.IntN(3) > 0 }
-	if due() {
+	due := func(c cache) bool {
+		must := all || w.wrote[c]
+		w.wrote[c] = false
+		return must || w.rng.IntN(3) > 0
+	}
+	if due(cacheRollout) {
 		w.caches.rollout, w.caches.number = *w.Rollout.DeepCopy(), w.Number
 	}
-	if due() {
+	if due(cacheRevisions) {
 		w.caches.revs = w.revisions()
 	}
-	if due() {
+	if due(cacheServices) {
 		w.caches.services = w.seenServices()
 	}
-	if due() {
+	if due(cacheRoute) {
 		w.caches.route = w.route
 	}
-	if due() {
+	if due(cacheRuns) {
 		w.caches.runs = w.seenRuns()
 	}
+}
+
+// cacheOf is the cache that shows what an action writes.
+func cacheOf(a rollout.Action) cache {
+	switch a.(type) {
+	case rollout.SetNumber, rollout.DefaultReplicas:
+		return cacheRollout
+	case rollout.SetSelector:
+		return cacheServices
+	case rollout.SetSplit:
+		return cacheRoute
+	case rollout.StartRun, rollout.StopRun, rollout.DeleteRun:
+		return cacheRuns
+	}
+	return cacheRevisions
 }
 
 func (w *World) revisions() []rollout.Revision {

@@ -21,16 +21,19 @@ func sooner(a, b time.Time) time.Time {
 
 // Instant lets everything happen that happens at this instant.
 func (w *World) Instant() {
+	fresh := !w.faulty || !w.catchUp.IsZero() && !w.Now.Before(w.catchUp)
 	for i := 0; ; i++ {
 		w.tickPlane()
 		moved := w.tickRuns()
-		w.refresh(!w.faulty)
-		if w.faulty {
-			w.refresh(true) // an instant ends with caches that have caught up
-		}
+		w.refresh(fresh)
 		if !w.control() && !moved {
-			break
+			if fresh || w.dawdle() {
+				break
+			}
+			fresh = true
+			continue
 		}
+		fresh = !w.faulty
 		if i > maxPasses {
 			w.broke("the controller does not come to rest")
 			break
@@ -40,6 +43,15 @@ func (w *World) Instant() {
 	if w.Tick != nil {
 		w.Tick()
 	}
+}
+
+// dawdle leaves the caches behind for up to three seconds, in a world with faults.
+func (w *World) dawdle() bool {
+	if !w.faulty || w.rng.IntN(2) == 0 {
+		return false
+	}
+	w.catchUp = w.Now.Add(time.Duration(1+w.rng.IntN(3000)) * time.Millisecond)
+	return true
 }
 
 // control is one pass of the controller. It reports whether it wrote anything.
@@ -102,6 +114,7 @@ func (w *World) persist(seen *rollout.Snapshot, p rollout.Plan, version string) 
 	}
 	before := w.Rollout.Status
 	w.Rollout.Status = *p.Status.DeepCopy()
+	w.wrote[cacheRollout] = true
 	w.Writes++
 	w.tell(&before, p)
 	return true
@@ -133,6 +146,7 @@ func (w *World) next() (at time.Time) {
 		}
 	}
 	later(w.wake)
+	later(w.catchUp)
 	later(w.plane.weightAt)
 	later(w.plane.stableAt)
 	later(w.plane.canaryAt)

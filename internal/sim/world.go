@@ -56,7 +56,11 @@ type World struct {
 	// slow is how long pods of an image's tag take, where that differs from ReadyAfter.
 	slow map[string]time.Duration
 
-	caches  caches
+	caches caches
+	// wrote are the caches of kinds that the controller wrote since they were refreshed.
+	wrote [cacheRuns + 1]bool
+	// catchUp is when caches that were left behind show everything.
+	catchUp time.Time
 	history traffic.History
 	rng     *rand.Rand
 	deaths  time.Time // when a pod last died by chance
