@@ -36,12 +36,12 @@ story: ## Run the stories (STORY=name for one) and print their logs.
 	$(GO) test ./internal/story -run 'TestStories/$(STORY)' -v
 
 .PHONY: long
-long: ## Simulate ten times as many random rollouts, and fuzz for a minute each.
+long: ## Simulate ten times as many random rollouts.
 	$(GO) test ./internal/sim -runs 100000 -timeout 60m
 
 .PHONY: e2e
 e2e: ## Run only the tests against the real API server.
-	cd sandbox && $(GO) test -p 1 -timeout 30m ./e2e/...
+	cd sandbox && $(GO) test -p 1 -timeout 30m ./e2e/... ./cmd/...
 
 .PHONY: bench
 bench: ## Run the benchmarks.

@@ -21,7 +21,7 @@ older=$(printf '%s\n%s\n' "$have" "$want" | awk -F. '{ v[NR] = $1 * 1000000 + $2
 made=
 [ -d bin ] || made=bin
 log=bin/.build-$$.log
-{ mkdir -p bin && : >"$log"; } 2>/dev/null || refuse "cannot write to $(pwd)/bin, where the program is built; use a copy of the repository that is writable."
+(mkdir -p bin && : >"$log") 2>/dev/null || refuse "cannot write to $(pwd)/bin, where the program is built; use a copy of the repository that is writable."
 build=
 tidy() {
 	[ -z "$build" ] || kill "$build" 2>/dev/null
@@ -48,7 +48,11 @@ while kill -0 "$build" 2>/dev/null; do
 	now=$(date +%s)
 	if [ $((now - told)) -ge 5 ]; then
 		told=$now
-		echo "  $((now - began)) s: $(wc -l <"$log" | tr -d ' ') of about 2900 packages compiled; latest $(tail -n 1 "$log")"
+		latest=$(tail -n 1 "$log")
+		case $latest in
+		*/cmd/penstock-sandbox) echo "  $((now - began)) s: linking" ;;
+		*) echo "  $((now - began)) s: $(wc -l <"$log" | tr -d ' ') of at most 2800 packages compiled; latest ${latest:-none yet}" ;;
+		esac
 	fi
 done
 if wait "$build"; then

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -86,7 +87,7 @@ func (c *Cluster) startController(ctx, run context.Context) error {
 	case <-c.done:
 		return c.err
 	case <-ended:
-		return fmt.Errorf("the controller ended before it led")
+		return errors.New("the controller ended before it led")
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the controller to lead: %w", context.Cause(ctx))
 	}

@@ -52,7 +52,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	arrivals := &Arrivals{}
-	tell.say("demo", "a Kubernetes API server and real traffic in this process; Ctrl-C ends it")
+	tell.say("demo", "a real API server and real traffic, in one process: v2 is promoted, v3 is taken back, in about a minute; Ctrl-C ends it")
 	c, err := cluster.Start(ctx, cluster.Options{
 		Dir: o.Dir, PortBase: o.PortBase, OnMeasurement: arrivals.Add,
 		Progress: func(s string) { tell.say("cluster", "%s", s) },

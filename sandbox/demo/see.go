@@ -127,7 +127,7 @@ func (s *stage) failure() (failure, bool) {
 
 // shut ends the present window and tells what was measured in it.
 func (s *stage) shut(ctx context.Context) {
-	if s.window == nil {
+	if s.window == nil || ctx.Err() != nil {
 		return
 	}
 	hash := s.rollout.Status.CurrentPodHash
