@@ -43,3 +43,23 @@ func TestManifestsInDocsAreValid(t *testing.T) {
 		t.Errorf("only %d manifests were found", found)
 	}
 }
+
+// TestDifferencesNameStoriesThatExist keeps docs/differences.md honest about what holds a row.
+func TestDifferencesNameStoriesThatExist(t *testing.T) {
+	text, err := os.ReadFile("../../docs/differences.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, list := range regexp.MustCompile("stor(?:y|ies) ((?:`[a-z0-9-]+`(?:, )?)+)").FindAllSubmatch(text, -1) {
+		for _, name := range regexp.MustCompile("[a-z0-9-]+").FindAllString(string(list[1]), -1) {
+			found++
+			if _, err := os.Stat(filepath.Join("../../testdata/stories", name+".txtar")); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if found < 8 {
+		t.Errorf("only %d stories are named", found)
+	}
+}
