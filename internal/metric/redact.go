@@ -1,10 +1,13 @@
 package metric
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
 // Redacted stands where a secret stood.
@@ -84,4 +87,29 @@ func hide(text, word string, hidden []bool) []bool {
 
 func wordByte(c byte) bool {
 	return c == '_' || c == '.' || c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// Credentials lists what must never come out of a measurement: the secrets of the run,
+// and the credentials that are written into the metric itself, in its authentication, its
+// headers and the user part of its address, also as basic auth encodes them.
+func (r Request) Credentials(auth v1alpha1.Authentication, headers []v1alpha1.WebMetricHeader, address string) []string {
+	all := append([]string(nil), r.Secrets...)
+	all = append(all, auth.OAuth2.ClientSecret)
+	if b := auth.BasicAuth; b.Password != "" {
+		all = append(all, b.Password, base64.StdEncoding.EncodeToString([]byte(b.Username+":"+b.Password)))
+	}
+	for _, h := range headers {
+		if strings.EqualFold(h.Key, "Authorization") {
+			all = append(all, h.Value)
+			if _, token, ok := strings.Cut(h.Value, " "); ok {
+				all = append(all, token)
+			}
+		}
+	}
+	if u, err := url.Parse(address); err == nil && u.User != nil {
+		if password, ok := u.User.Password(); ok {
+			all = append(all, password, base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password)))
+		}
+	}
+	return all
 }

@@ -2,7 +2,6 @@ package prometheus
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"math"
@@ -44,7 +43,7 @@ func (p *provider) Describe(r metric.Request) map[string]string {
 	if m == nil {
 		return nil
 	}
-	return map[string]string{"ResolvedPrometheusQuery": metric.Redact(m.Query, secretsOf(r, m))}
+	return map[string]string{"ResolvedPrometheusQuery": metric.Redact(m.Query, r.Credentials(m.Authentication, m.Headers, m.Address))}
 }
 
 // Measure queries Prometheus.
@@ -53,7 +52,7 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 	if m == nil {
 		return metric.Result{}, fmt.Errorf("metric %s has no prometheus provider", r.Metric)
 	}
-	secrets := secretsOf(r, m)
+	secrets := r.Credentials(m.Authentication, m.Headers, m.Address)
 	res, err := p.measure(ctx, r, m)
 	if err != nil {
 		return metric.Result{}, errors.New(metric.Redact(oneLine(err.Error()), secrets))
@@ -229,28 +228,4 @@ func allNaN(samples []float64) bool {
 		}
 	}
 	return true
-}
-
-// secretsOf lists what must never come out: the secrets of the run, and credentials
-// that are written into the metric itself.
-func secretsOf(r metric.Request, m *v1alpha1.PrometheusMetric) []string {
-	all := append([]string(nil), r.Secrets...)
-	all = append(all, m.Authentication.OAuth2.ClientSecret)
-	if b := m.Authentication.BasicAuth; b.Password != "" {
-		all = append(all, b.Password, base64.StdEncoding.EncodeToString([]byte(b.Username+":"+b.Password)))
-	}
-	for _, h := range m.Headers {
-		if strings.EqualFold(h.Key, "Authorization") {
-			all = append(all, h.Value)
-			if _, token, ok := strings.Cut(h.Value, " "); ok {
-				all = append(all, token)
-			}
-		}
-	}
-	if u, err := url.Parse(m.Address); err == nil && u.User != nil {
-		if password, ok := u.User.Password(); ok {
-			all = append(all, password, base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password)))
-		}
-	}
-	return all
 }

@@ -3,7 +3,6 @@ package web
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,7 +45,7 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 	if m == nil {
 		return metric.Result{}, fmt.Errorf("metric %s has no web provider", r.Metric)
 	}
-	secrets := secretsOf(r, m)
+	secrets := r.Credentials(m.Authentication, m.Headers, m.URL)
 	res, err := p.measure(ctx, m)
 	if err != nil {
 		return metric.Result{}, errors.New(metric.Redact(strings.Join(strings.Fields(err.Error()), " "), secrets))
@@ -169,28 +168,4 @@ func (p *provider) do(ctx context.Context, req *http.Request, m *v1alpha1.WebMet
 		return nil, fmt.Errorf("the answer is larger than %d MiB", maxAnswer>>20)
 	}
 	return body, nil
-}
-
-// secretsOf lists what must never come out: the secrets of the run, and credentials
-// that are written into the metric itself.
-func secretsOf(r metric.Request, m *v1alpha1.WebMetric) []string {
-	all := append([]string(nil), r.Secrets...)
-	all = append(all, m.Authentication.OAuth2.ClientSecret)
-	if b := m.Authentication.BasicAuth; b.Password != "" {
-		all = append(all, b.Password, base64.StdEncoding.EncodeToString([]byte(b.Username+":"+b.Password)))
-	}
-	for _, h := range m.Headers {
-		if strings.EqualFold(h.Key, "Authorization") {
-			all = append(all, h.Value)
-			if _, token, ok := strings.Cut(h.Value, " "); ok {
-				all = append(all, token)
-			}
-		}
-	}
-	if u, err := url.Parse(m.URL); err == nil && u.User != nil {
-		if password, ok := u.User.Password(); ok {
-			all = append(all, password, base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password)))
-		}
-	}
-	return all
 }
