@@ -133,8 +133,7 @@ func (v *view) retireOthers() (acts []Action, notes []Note) {
 			d = 0 // nobody was served there, so nobody is cut off
 		}
 		if lim := v.canary.ScaleDownDelayRevisionLimit; lim != nil && kept >= *lim {
-			d = 0
-			r = &Revision{Hash: r.Hash, Number: r.Number, Desired: r.Desired}
+			d = 0 // also for one whose deadline is still to come
 		}
 		kept++
 		a, n := v.retire(r, d)
