@@ -2,9 +2,6 @@ package sim
 
 import (
 	"slices"
-	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/rollout"
@@ -148,9 +145,4 @@ func (w *World) snapshot() rollout.Snapshot {
 		s.SettledAt, s.Verifies = w.history.Settled(w.Settle), w.Verifies
 	}
 	return s
-}
-
-func stamp(t time.Time) *metav1.Time {
-	m := metav1.NewTime(t)
-	return &m
 }
