@@ -92,7 +92,8 @@ type SetMetadata struct {
 	Metadata v1alpha1.PodTemplateMetadata
 }
 
-// SetSelector points a Service at a revision.
+// SetSelector points a Service at a revision; an empty Hash takes the hash, and our mark,
+// off the Service.
 type SetSelector struct{ Service, From, Hash string }
 
 // SetSplit asks the router for a division of traffic.
@@ -114,6 +115,51 @@ type StopRun struct{ Name string }
 
 // DeleteRun removes an AnalysisRun beyond the history limits.
 type DeleteRun struct{ Name string }
+
+// Restart evicts one pod; a disruption budget may refuse, which is no error.
+type Restart struct{ Pod, Hash string }
+
+// SetAffinity makes the injected anti-affinity of a revision keep away from another
+// revision; "" takes it out.
+type SetAffinity struct{ Hash, Against string }
+
+// StartExperiment creates the Experiment of a step.
+type StartExperiment struct {
+	Name   string
+	Step   int32
+	Hash   string
+	Number int64
+	// Stable is the stable revision's hash.
+	Stable string
+}
+
+// StopExperiment asks an Experiment to terminate.
+type StopExperiment struct{ Name string }
+
+// DeleteExperiment removes an Experiment beyond the history limits.
+type DeleteExperiment struct{ Name string }
+
+// CallPlugin calls a step plugin; the answer is a fact of a later Snapshot.
+type CallPlugin struct {
+	Index     int32
+	Name      string
+	Operation v1alpha1.StepPluginOperation
+}
+
+// ScaleWorkload sets the replicas of the referenced Deployment.
+type ScaleWorkload struct{ From, To int32 }
+
+// SetFinalizer puts our finalizer on the Rollout or takes it off.
+type SetFinalizer struct{ On bool }
+
+func (Restart) action()          {}
+func (SetAffinity) action()      {}
+func (StartExperiment) action()  {}
+func (StopExperiment) action()   {}
+func (DeleteExperiment) action() {}
+func (CallPlugin) action()       {}
+func (ScaleWorkload) action()    {}
+func (SetFinalizer) action()     {}
 
 func (EnsureRevision) action()  {}
 func (Renumber) action()        {}
@@ -146,7 +192,32 @@ func (a Retire) String() string {
 }
 func (a Delete) String() string      { return fmt.Sprintf("delete %s", a.Hash) }
 func (a SetMetadata) String() string { return fmt.Sprintf("set metadata of %s", a.Hash) }
+func (a Restart) String() string     { return fmt.Sprintf("restart pod %s", a.Pod) }
+func (a SetAffinity) String() string {
+	if a.Against == "" {
+		return fmt.Sprintf("drop the anti-affinity of %s", a.Hash)
+	}
+	return fmt.Sprintf("keep new pods of %s away from %s", a.Hash, a.Against)
+}
+func (a StartExperiment) String() string  { return fmt.Sprintf("start experiment %s", a.Name) }
+func (a StopExperiment) String() string   { return fmt.Sprintf("stop experiment %s", a.Name) }
+func (a DeleteExperiment) String() string { return fmt.Sprintf("delete experiment %s", a.Name) }
+func (a CallPlugin) String() string {
+	return fmt.Sprintf("call plugin %s of step %d: %s", a.Name, a.Index+1, a.Operation)
+}
+func (a ScaleWorkload) String() string {
+	return fmt.Sprintf("scale the referenced workload from %d to %d", a.From, a.To)
+}
+func (a SetFinalizer) String() string {
+	if a.On {
+		return "add the finalizer"
+	}
+	return "remove the finalizer"
+}
 func (a SetSelector) String() string {
+	if a.Hash == "" {
+		return fmt.Sprintf("release service %s", a.Service)
+	}
 	return fmt.Sprintf("point service %s at %s", a.Service, a.Hash)
 }
 func (a SetSplit) String() string  { return fmt.Sprintf("set split %s", a.Split) }
@@ -170,6 +241,8 @@ func Did(rollout string, a Action) (n Note, ok bool) {
 		}
 		return Note{Event, ScalingReplicaSet, fmt.Sprintf("Scaled %s ReplicaSet %s-%s (revision %d) from %d to %d",
 			way, rollout, a.Hash, a.Number, a.From, a.To)}, true
+	case StartExperiment:
+		return Note{Event, ExperimentCreated, fmt.Sprintf("Created Experiment '%s'", a.Name)}, true
 	case SetSelector:
 		return Note{Event, SwitchService, fmt.Sprintf("Switched selector for service '%s' from '%s' to '%s'",
 			a.Service, a.From, a.Hash)}, true

@@ -19,6 +19,9 @@ const (
 	RolloutAborted       Reason = "RolloutAborted"
 	TrafficWeightUpdated Reason = "TrafficWeightUpdated"
 	AnalysisRunPrefix    Reason = "AnalysisRun" // followed by the phase
+	ExperimentCreated    Reason = "ExperimentCreated"
+	StepPluginTransition Reason = "StepPluginTransition"
+	ReconciliationError  Reason = "ReconciliationError"
 )
 
 // Reasons of waiting: what `why` prints, each with what would end the wait.

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -43,8 +44,20 @@ type Snapshot struct {
 	Verifies bool
 	// SettledAt is when the written split counts as followed; zero if it already is.
 	SettledAt time.Time
-	// Runs are the AnalysisRuns of this Rollout.
-	Runs []Run
+	// Runs are the AnalysisRuns of this Rollout, Experiments its Experiments.
+	Runs        []Run
+	Experiments []Experiment
+	// Pods are the pods of all revisions. They are read only while a restart is due
+	// (RestartDue); nil otherwise.
+	Pods []Pod
+	// Answers are what step plugins have answered and Status does not hold yet.
+	Answers []Answer
+	// Workload is what spec.workloadRef names, nil without one. Spec.Template, and the
+	// selector where the Rollout has none, are then the workload's.
+	Workload *Workload
+	// Deleting is true once the Rollout has a deletion timestamp; Finalizer says that
+	// ours is on it.
+	Deleting, Finalizer bool
 
 	// Invalid is the first validation problem in published words; empty for a valid spec.
 	Invalid string
@@ -65,7 +78,10 @@ type Revision struct {
 	// Observed says that the status belongs to the present spec.
 	Desired, Actual, Ready, Available int32
 	Observed                          bool
-	Created                           time.Time
+	// Created is when it was made, to the second; Born is the first number it ever had,
+	// which orders those of one second. 0 when unknown.
+	Created time.Time
+	Born    int64
 	// RetireAt is the scale-down-deadline, zero when there is none; RetireUnreadable
 	// is true when the annotation holds something that is not a time.
 	RetireAt         time.Time
@@ -76,6 +92,14 @@ type Revision struct {
 	MetadataStale bool
 	// MinReadySeconds is the ReplicaSet's own value.
 	MinReadySeconds int32
+	// Against is the hash that the injected anti-affinity keeps its pods away from, ""
+	// for none; AffinityStale says that the injected term is not the one that the spec
+	// asks for, with that hash.
+	Against       string
+	AffinityStale bool
+	// AnnotationsStale is true when an annotation of the Rollout that is to be copied
+	// differs.
+	AnnotationsStale bool
 	// Failure is the message of the ReplicaSet's ReplicaFailure condition, with its
 	// reason and since when; empty for none.
 	Failure, FailureReason string
@@ -98,10 +122,12 @@ type Service struct {
 // RunKind says what an AnalysisRun is for: the value of its rollout-type label.
 type RunKind string
 
-// The kinds of run that a canary starts.
+// The kinds of run: the first two are a canary's, the others of blue-green.
 const (
-	Background RunKind = "Background"
-	StepRun    RunKind = "Step"
+	Background    RunKind = "Background"
+	StepRun       RunKind = "Step"
+	PrePromotion  RunKind = "PrePromotion"
+	PostPromotion RunKind = "PostPromotion"
 )
 
 // Run is one AnalysisRun of the Rollout.
@@ -123,3 +149,62 @@ type Run struct {
 
 // Completed reports whether the run's verdict is final.
 func (r Run) Completed() bool { return r.Phase.Completed() }
+
+// Experiment is one Experiment of the Rollout.
+type Experiment struct {
+	Name string
+	// Hash is the pod template hash label; Number the revision annotation.
+	Hash   string
+	Number int64
+	// Phase and Message are its status; Phase "" means not started.
+	Phase   v1alpha1.AnalysisPhase
+	Message string
+	// Terminating is spec.terminate; Deleting is a deletion timestamp.
+	Terminating, Deleting bool
+	Created               time.Time
+	// Templates are what it runs, in the order of its status.
+	Templates []ExperimentTemplate
+}
+
+// ExperimentTemplate is one ReplicaSet of an Experiment. Service and Hash are "" until
+// the Experiment controller has made the Service.
+type ExperimentTemplate struct {
+	Name, Service, Hash string
+	Available           int32
+}
+
+// Pod is one pod of a revision.
+type Pod struct {
+	Name, Hash string
+	Created    time.Time
+	// Available: ready for minReadySeconds; Deleting: on its way out.
+	Available, Deleting bool
+}
+
+// Answer is what one call of a step plugin brought.
+type Answer struct {
+	Index     int32
+	Name      string
+	Operation v1alpha1.StepPluginOperation
+	// At is when the call ended.
+	At time.Time
+	// Err is why the call failed; the other fields are then empty. Unknown means that no
+	// plugin of the name is configured, Disabled that it is switched off.
+	Err               string
+	Unknown, Disabled bool
+	Phase             v1alpha1.StepPluginPhase
+	Message           string
+	// RequeueAfter is when the plugin wants to be called again; 0 leaves it to us.
+	RequeueAfter time.Duration
+	// State is the plugin's own memory, kept in the status for the next call.
+	State json.RawMessage
+}
+
+// Workload is the object that spec.workloadRef names.
+type Workload struct {
+	// Generation is its metadata.generation.
+	Generation int64
+	// Scalable is true for a Deployment: Desired and Available are then its pod counts.
+	Scalable           bool
+	Desired, Available int32
+}

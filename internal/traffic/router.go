@@ -11,8 +11,8 @@ import (
 type Target struct {
 	// Namespace and Name are the Rollout's.
 	Namespace, Name string
-	// StableService and CanaryService are the Services of the two roles; empty with
-	// routers that address subsets.
+	// StableService and CanaryService are the Services of the two roles now, which change
+	// places with ping-pong; empty with routers that address subsets.
 	StableService, CanaryService string
 	// Routing is the rollout's spec.strategy.canary.trafficRouting. Read only.
 	Routing *v1alpha1.RolloutTrafficRouting
@@ -49,10 +49,18 @@ type Router interface {
 	// Observe reads and never writes.
 	Observe(ctx context.Context, t Target) (Observation, error)
 	// Apply makes it so. It is idempotent, sends nothing when nothing differs, and
-	// touches only the fields it owns: weights of the two destinations, and the hash
-	// labels of our subsets. The zero Split means: remove what is ours.
+	// touches only the fields it owns: the weights of the destinations, the hash labels of
+	// our subsets, and the routes whose names stand in trafficRouting.managedRoutes. Extra
+	// destinations and managed routes that the Split does not have are taken out, so that
+	// reading what was rendered gives the Split back. The zero Split means: remove what is
+	// ours.
 	Apply(ctx context.Context, t Target, s Split) (Written, error)
 }
+
+// ServiceSettle is how long proxies may go on using the former endpoints of a Service
+// whose selector was changed: the endpoints are recomputed at once, and proxies take
+// them up within a second or two.
+const ServiceSettle = 3 * time.Second
 
 // Written names the objects that an Apply wrote, by "Kind/namespace/name", with the
 // resourceVersion that the API server answered. Empty when nothing differed.

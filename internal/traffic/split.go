@@ -2,8 +2,11 @@ package traffic
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
 // DefaultTotal is the sum of a split's weights where the user sets no maxTrafficWeight.
@@ -39,8 +42,15 @@ type Destination struct {
 type Split struct {
 	// Total is what the weights add up to; 0 only in the zero Split.
 	Total int32
-	// Destinations has at most one Stable and one Canary entry, Stable first.
+	// Destinations has at most one Stable and one Canary entry, Stable first, then any
+	// number of Extra ones, ordered by Service.
 	Destinations []Destination
+	// Headers are the managed routes that send matching requests to the canary whatever
+	// its weight, Mirrors those that copy requests to it. The names are unique over both;
+	// their order among each other is that of trafficRouting.managedRoutes. Each has at
+	// least one match.
+	Headers []v1alpha1.SetHeaderRoute
+	Mirrors []v1alpha1.SetMirrorRoute
 }
 
 // Two is the split of a canary release: weight parts of total to canary, the rest to
@@ -54,7 +64,9 @@ func Two(total, weight int32, stable, canary Destination) Split {
 }
 
 // IsZero reports whether the split is the zero Split.
-func (s Split) IsZero() bool { return s.Total == 0 && len(s.Destinations) == 0 }
+func (s Split) IsZero() bool {
+	return s.Total == 0 && len(s.Destinations) == 0 && len(s.Headers)+len(s.Mirrors) == 0
+}
 
 // Of returns the destination with the role, and whether there is one.
 func (s Split) Of(r Role) (d Destination, found bool) {
@@ -85,7 +97,26 @@ func (s Split) On(hash string) int32 {
 
 // Equal reports whether both splits send the same traffic to the same places.
 func (s Split) Equal(o Split) bool {
-	return s.Total == o.Total && slices.Equal(s.Destinations, o.Destinations)
+	return s.Total == o.Total && slices.Equal(s.Destinations, o.Destinations) && s.SameRoutes(o)
+}
+
+// SameRoutes reports whether both splits have the same managed routes.
+func (s Split) SameRoutes(o Split) bool {
+	if len(s.Headers)+len(s.Mirrors)+len(o.Headers)+len(o.Mirrors) == 0 {
+		return true
+	}
+	return slices.EqualFunc(s.Headers, o.Headers, func(a, b v1alpha1.SetHeaderRoute) bool { return reflect.DeepEqual(a, b) }) &&
+		slices.EqualFunc(s.Mirrors, o.Mirrors, func(a, b v1alpha1.SetMirrorRoute) bool { return reflect.DeepEqual(a, b) })
+}
+
+// Extras returns the destinations beside stable and canary.
+func (s Split) Extras() (list []Destination) {
+	for _, d := range s.Destinations {
+		if d.Role == Extra {
+			list = append(list, d)
+		}
+	}
+	return list
 }
 
 // String prints the split for stories and logs: "Stable abc 95 + Canary def 5".
@@ -100,6 +131,12 @@ func (s Split) String() string {
 			name = d.Service
 		}
 		parts = append(parts, strings.TrimSpace(fmt.Sprintf("%s %s", d.Role, name))+fmt.Sprintf(" %d", d.Weight))
+	}
+	for _, h := range s.Headers {
+		parts = append(parts, "headers "+h.Name)
+	}
+	for _, m := range s.Mirrors {
+		parts = append(parts, "mirror "+m.Name)
 	}
 	return strings.Join(parts, " + ")
 }
