@@ -3,6 +3,7 @@ package rollout
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -22,7 +23,9 @@ type progress struct {
 
 // advance computes the complete next status and what there is to tell about it.
 func advance(v *view, g goal, t tests) (v1alpha1.RolloutStatus, []Note) {
-	p := &progress{view: v, st: baseStatus(v)}
+	p := &progress{view: v, st: baseStatus(v, g)}
+	p.st.Canary.StepPluginStatuses = t.calls.list
+	p.notes = t.calls.notes
 	switch v.mode {
 	case changed:
 		p.reset()
@@ -49,7 +52,7 @@ func (p *progress) event(r Reason, format string, args ...any) {
 
 func (p *progress) setIndex(i int) {
 	p.st.CurrentStepIndex = nil
-	if len(p.steps) > 0 {
+	if len(p.steps) > 0 && p.blue == nil {
 		n := int32(i)
 		p.st.CurrentStepIndex = &n
 	}
@@ -57,25 +60,46 @@ func (p *progress) setIndex(i int) {
 
 // reset starts over for a new template or new steps (core.md §5.2).
 func (p *progress) reset() {
-	clearPauses(&p.st)
-	p.st.Abort, p.st.AbortedAt, p.st.PromoteFull = false, nil, false
+	p.clear()
 	p.st.RestartedAt = p.Spec.RestartAt
-	p.st.Canary.CurrentStepAnalysisRunStatus, p.st.Canary.CurrentBackgroundAnalysisRunStatus = nil, nil
+	p.st.BlueGreen.PrePromotionAnalysisRunStatus, p.st.BlueGreen.PostPromotionAnalysisRunStatus = nil, nil
 	p.setIndex(0)
-	if p.stable != nil && p.stable.Hash == p.hash {
+	switch {
+	case len(p.steps) == 0 || p.Status.CurrentPodHash == "" || p.Status.CurrentPodHash == p.hash && !p.backToStable():
+	case p.backToStable():
 		p.setIndex(len(p.steps))
-		if len(p.steps) > 0 && p.Status.CurrentPodHash != "" && p.Status.CurrentPodHash != p.hash {
+		if p.Status.CurrentPodHash != p.hash {
 			p.event(SkipSteps, "Rollback to stable ReplicaSets")
 		}
+	case p.inWindow() && p.current.Desired > 0:
+		p.setIndex(len(p.steps))
+		p.event(SkipSteps, "Rollback to active ReplicaSets within RollbackWindow")
 	}
+}
+
+func (v *view) backToStable() bool { return v.stable != nil && v.stable.Hash == v.hash }
+
+// clear takes away what belongs to an update that is over or starts anew.
+func (p *progress) clear() {
+	clearPauses(&p.st)
+	p.st.Abort, p.st.AbortedAt, p.st.PromoteFull = false, nil, false
+	p.st.BlueGreen.ScaleUpPreviewCheckPoint = false
+	p.dropRuns()
+	p.st.Canary.StepPluginStatuses = nil
+}
+
+// dropRuns forgets the runs of a canary; those of blue-green stay for people to see.
+func (p *progress) dropRuns() {
+	c := &p.st.Canary
+	c.CurrentStepAnalysisRunStatus, c.CurrentBackgroundAnalysisRunStatus, c.CurrentExperiment = nil, nil, ""
 }
 
 // settle is the status of a rollout whose stable revision is the wanted one: an abort
 // or a full promotion has nothing to do there (core.md §15 no. 62).
 func (p *progress) settle() {
-	clearPauses(&p.st)
-	p.st.Abort, p.st.AbortedAt, p.st.PromoteFull = false, nil, false
-	p.st.Canary.CurrentStepAnalysisRunStatus, p.st.Canary.CurrentBackgroundAnalysisRunStatus = nil, nil
+	kept := p.st.Canary.StepPluginStatuses
+	p.clear()
+	p.st.Canary.StepPluginStatuses = kept
 	p.setIndex(len(p.steps))
 }
 
@@ -85,6 +109,12 @@ func (p *progress) promote(why string) {
 		return
 	}
 	p.st.StableRS = p.hash
+	if p.canary.PingPong != nil && p.stable != nil {
+		p.st.Canary.StablePingPong = v1alpha1.PPPing
+		if p.Status.Canary.StablePingPong == v1alpha1.PPPing {
+			p.st.Canary.StablePingPong = v1alpha1.PPPong
+		}
+	}
 	number := p.Number
 	if p.current != nil {
 		number = p.current.Number
@@ -98,7 +128,8 @@ func (p *progress) stayAborted() {
 	if p.st.AbortedAt == nil {
 		p.st.AbortedAt = p.stamp()
 	}
-	p.st.Canary.CurrentStepAnalysisRunStatus, p.st.Canary.CurrentBackgroundAnalysisRunStatus = nil, nil
+	p.st.BlueGreen.ScaleUpPreviewCheckPoint = false
+	p.dropRuns()
 	p.setIndex(0)
 }
 
@@ -115,10 +146,13 @@ func (p *progress) stamp() *metav1.Time {
 
 // step is the status between two revisions.
 func (p *progress) step(g goal, t tests) {
+	if p.retrying() {
+		p.forgetAttempt()
+	}
 	p.st.Abort, p.st.AbortedAt = false, nil
-	if p.st.PromoteFull {
+	if p.express == expressFull || p.express == expressWindow {
 		clearPauses(&p.st)
-		p.st.Canary.CurrentStepAnalysisRunStatus, p.st.Canary.CurrentBackgroundAnalysisRunStatus = nil, nil
+		p.dropRuns()
 	} else {
 		p.recordRuns(t)
 		if cause := failed(t); cause != "" {
@@ -141,6 +175,14 @@ func (p *progress) step(g goal, t tests) {
 	}
 }
 
+// forgetAttempt drops what an aborted attempt has left: its verdicts count no more.
+func (p *progress) forgetAttempt() {
+	p.st.BlueGreen.PrePromotionAnalysisRunStatus, p.st.BlueGreen.PostPromotionAnalysisRunStatus = nil, nil
+	p.st.BlueGreen.ScaleUpPreviewCheckPoint = false
+	p.dropRuns()
+	p.st.Canary.StepPluginStatuses = nil
+}
+
 // nextStep moves the position on by one when every gate of the step is open.
 func (p *progress) nextStep(g goal, t tests) {
 	s, ok := p.at()
@@ -149,23 +191,35 @@ func (p *progress) nextStep(g goal, t tests) {
 		return
 	}
 	p.setIndex(p.index)
-	if p.st.PromoteFull {
+	if p.express == expressFull && p.blue == nil {
 		return
 	}
 	why, open := passes(p.view, g, t, s)
 	p.notes = append(p.notes, why...)
-	if !open {
+	if !open || p.retrying() {
+		return
+	}
+	if p.blue != nil {
+		p.leaveBlue(s)
 		return
 	}
 	p.setIndex(p.index + 1)
-	p.st.Canary.CurrentStepAnalysisRunStatus = nil
+	p.st.Canary.CurrentStepAnalysisRunStatus, p.st.Canary.CurrentExperiment = nil, ""
 	p.dropPause(v1alpha1.PauseReasonCanaryPauseStep)
-	p.event(RolloutStepCompleted, "Rollout step %d/%d completed (%s)", p.index+1, len(p.steps), s.describe())
+	p.event(RolloutStepCompleted, "Rollout step %d/%d completed (%s)", p.index+1, len(p.steps), s.text)
 }
 
-// complete reports whether the update is over, and why (core.md §5.8).
+// leaveBlue records what the facts do not show by themselves: that the pause is over.
+func (p *progress) leaveBlue(s step) {
+	if s.kind == pauseStep {
+		p.dropPause(v1alpha1.PauseReasonBlueGreenPause)
+		p.st.BlueGreen.ScaleUpPreviewCheckPoint = true
+	}
+}
+
+// complete reports whether the update is over, and why (core.md §5.8, §6.9).
 func (p *progress) complete() (why string, ok bool) {
-	if p.current == nil || !p.full() || p.Spec.Paused || len(p.Trouble) > 0 {
+	if p.current == nil || !p.full() || p.Spec.Paused || len(p.Trouble) > 0 || p.blue != nil && p.index < len(p.steps) {
 		return "", false
 	}
 	if available(p.current) < p.n && !(p.canary.ReplicaProgressThreshold != nil && p.reached(p.current, p.n)) {
@@ -173,15 +227,21 @@ func (p *progress) complete() (why string, ok bool) {
 			"promotion waits for pods of revision %s: %d available of %d", p.hash, available(p.current), p.n)})
 		return "", false
 	}
-	if p.st.PromoteFull {
-		return "Full promotion requested", true
+	if p.express == expressFull || p.blue != nil && p.express != "" {
+		return p.express, true
 	}
-	if hasPause(p.st.PauseConditions, v1alpha1.PauseReasonInconclusiveAnalysis) {
+	if undecided(p.st.PauseConditions) {
 		return "", false
+	}
+	if p.blue != nil {
+		return "Completed blue-green update", true
 	}
 	if why, open := trafficConfirmed(p.view, goal{weight: p.total}, tests{}); !open {
 		p.notes = append(p.notes, why)
 		return "", false
+	}
+	if p.express != "" {
+		return p.express, true
 	}
 	return fmt.Sprintf("Completed all %d canary steps", len(p.steps)), true
 }
@@ -189,11 +249,22 @@ func (p *progress) complete() (why string, ok bool) {
 // recordRuns keeps name, phase and message of the runs that serve now.
 func (p *progress) recordRuns(t tests) {
 	c := &p.st.Canary
-	c.CurrentBackgroundAnalysisRunStatus = p.recordRun("Background", c.CurrentBackgroundAnalysisRunStatus, t.background, t.startBack)
-	c.CurrentStepAnalysisRunStatus = p.recordRun("Step", c.CurrentStepAnalysisRunStatus, t.step, t.startStep)
+	if p.blue != nil {
+		if t.wantStep != "" {
+			ref := refOf(&p.st, t.wantStep)
+			*ref = p.recordRun(*ref, t.step, t.startStep)
+		}
+		return
+	}
+	c.CurrentBackgroundAnalysisRunStatus = p.recordRun(c.CurrentBackgroundAnalysisRunStatus, t.background, t.startBack)
+	c.CurrentStepAnalysisRunStatus = p.recordRun(c.CurrentStepAnalysisRunStatus, t.step, t.startStep)
+	c.CurrentExperiment = t.startTrial
+	if t.trial != nil {
+		c.CurrentExperiment = t.trial.Name
+	}
 }
 
-func (p *progress) recordRun(kind string, old *v1alpha1.RolloutAnalysisRunStatus, r *Run, starts string) *v1alpha1.RolloutAnalysisRunStatus {
+func (p *progress) recordRun(old *v1alpha1.RolloutAnalysisRunStatus, r *Run, starts string) *v1alpha1.RolloutAnalysisRunStatus {
 	switch {
 	case starts != "":
 		return &v1alpha1.RolloutAnalysisRunStatus{Name: starts}
@@ -207,7 +278,7 @@ func (p *progress) recordRun(kind string, old *v1alpha1.RolloutAnalysisRunStatus
 	}
 	if r.Phase != "" && prev != string(r.Phase) {
 		n := Note{Event, AnalysisRunPrefix + Reason(r.Phase), fmt.Sprintf(
-			"%s Analysis Run '%s' Status New: '%s' Previous: '%s'", kind, r.Name, r.Phase, prev)}
+			"%s Analysis Run '%s' Status New: '%s' Previous: '%s'", r.Kind, r.Name, r.Phase, prev)}
 		if r.Phase == v1alpha1.AnalysisPhaseFailed || r.Phase == v1alpha1.AnalysisPhaseError {
 			n.Kind = Warning
 		}
@@ -216,40 +287,62 @@ func (p *progress) recordRun(kind string, old *v1alpha1.RolloutAnalysisRunStatus
 	return next
 }
 
-// failed returns the abort message when a run has judged against the revision
-// (core.md §5.16); "" otherwise.
+// failed returns the abort message when something has judged against the revision
+// (core.md §5.16, §5.17, §6.6); "" otherwise.
 func failed(t tests) string {
-	for _, c := range []struct {
-		r    *Run
-		kind string
-	}{{t.background, "Background analysis"}, {t.step, "Step-based analysis"}} {
-		if c.r == nil || c.r.Phase != v1alpha1.AnalysisPhaseFailed && c.r.Phase != v1alpha1.AnalysisPhaseError {
-			continue
+	because := func(text, message string) string {
+		if message == "" {
+			return text
 		}
-		msg := c.kind + " phase error/failed"
-		if c.r.Message != "" {
-			msg += ": " + c.r.Message
-		}
-		return msg
+		return text + ": " + message
 	}
-	return ""
+	bad := func(p v1alpha1.AnalysisPhase) bool {
+		return p == v1alpha1.AnalysisPhaseFailed || p == v1alpha1.AnalysisPhaseError
+	}
+	for _, r := range []*Run{t.background, t.step} {
+		if r != nil && bad(r.Phase) {
+			return because(judges[r.Kind]+" phase error/failed", r.Message)
+		}
+	}
+	if x := t.trial; x != nil && bad(x.Phase) {
+		return because("Experiment analysis phase is error/failed", x.Message)
+	}
+	return t.calls.failed
 }
 
-// recordPauses adds and drops pause conditions (core.md §5.15, §7.5).
+// judges are the kinds of run in abort messages.
+var judges = map[RunKind]string{
+	Background: "Background analysis", StepRun: "Step-based analysis",
+	PrePromotion: "Blue/green pre-promotion analysis", PostPromotion: "Blue/green post-promotion analysis",
+}
+
+// recordPauses adds and drops pause conditions (core.md §5.15, §6.4, §7.5).
 func (p *progress) recordPauses(t tests) {
-	undecided := verdict(t.background) == v1alpha1.AnalysisPhaseInconclusive ||
-		verdict(t.step) == v1alpha1.AnalysisPhaseInconclusive
-	if undecided {
+	p.recordUndecided(t)
+	s, ok := p.at()
+	if !ok || s.kind != pauseStep {
+		p.dropPause(v1alpha1.PauseReasonCanaryPauseStep)
+		p.dropPause(v1alpha1.PauseReasonBlueGreenPause)
+		return
+	}
+	fresh := !p.Status.ControllerPause || len(p.Status.PauseConditions) > 0
+	if !resumed(&p.Status) && !p.Spec.Paused && fresh {
+		p.pause(s.pause)
+	}
+}
+
+func (p *progress) recordUndecided(t tests) {
+	switch {
+	case verdict(t.background) == v1alpha1.AnalysisPhaseInconclusive || verdict(t.step) == v1alpha1.AnalysisPhaseInconclusive:
 		p.pause(v1alpha1.PauseReasonInconclusiveAnalysis)
-	} else if t.startBack == "" && t.startStep == "" && t.step == nil && t.background == nil {
+	case t.startBack == "" && t.startStep == "" && t.step == nil && t.background == nil:
 		p.dropPause(v1alpha1.PauseReasonInconclusiveAnalysis)
 	}
-	s, ok := p.at()
 	switch {
-	case !ok || s.spec.Pause == nil:
-		p.dropPause(v1alpha1.PauseReasonCanaryPauseStep)
-	case !resumed(&p.Status) && !p.Spec.Paused && (!p.Status.ControllerPause || len(p.Status.PauseConditions) > 0):
-		p.pause(v1alpha1.PauseReasonCanaryPauseStep)
+	case t.trial != nil && t.trial.Phase == v1alpha1.AnalysisPhaseInconclusive:
+		p.pause(v1alpha1.PauseReasonInconclusiveExperiment)
+	case t.trial == nil && t.startTrial == "":
+		p.dropPause(v1alpha1.PauseReasonInconclusiveExperiment)
 	}
 }
 
@@ -286,23 +379,38 @@ func (p *progress) tellPause() {
 	}
 }
 
-// tellWeights tells that the written weight has changed (core.md §5.6).
+// tellWeights tells that the written weights have changed (core.md §5.6).
 func (p *progress) tellWeights() {
 	before, after := p.Status.Canary.Weights, p.st.Canary.Weights
-	switch {
-	case after == nil || before != nil && before.Canary.Weight == after.Canary.Weight:
-	case before == nil:
-		p.event(TrafficWeightUpdated, "Traffic weight updated to %d", after.Canary.Weight)
-	default:
-		p.event(TrafficWeightUpdated, "Traffic weight updated from %d to %d", before.Canary.Weight, after.Canary.Weight)
+	if after == nil {
+		return
 	}
+	var text []string
+	switch {
+	case before == nil:
+		text = append(text, fmt.Sprintf("to %d", after.Canary.Weight))
+	case before.Canary.Weight != after.Canary.Weight:
+		text = append(text, fmt.Sprintf("from %d to %d", before.Canary.Weight, after.Canary.Weight))
+	}
+	if before != nil && !slices.Equal(carrying(before.Additional), carrying(after.Additional)) {
+		text = append(text, fmt.Sprintf("additional: %v", carrying(after.Additional)))
+	}
+	if len(text) > 0 {
+		p.event(TrafficWeightUpdated, "Traffic weight updated %s", strings.Join(text, ", "))
+	}
+}
+
+// carrying leaves out the destinations without weight: those that are still to come, or
+// may still linger in the data plane.
+func carrying(list []v1alpha1.WeightDestination) []v1alpha1.WeightDestination {
+	return without(list, func(d v1alpha1.WeightDestination) bool { return d.Weight == 0 })
 }
 
 // weights records the written split for people and tools (core.md §1.6); the names are
 // always those of the spec.
-func weights(v *view) *v1alpha1.TrafficWeights {
+func weights(v *view, g goal) *v1alpha1.TrafficWeights {
 	w := v.Traffic.Written
-	if !v.Routed || w.IsZero() {
+	if !v.Routed || v.blue != nil || w.IsZero() {
 		return nil
 	}
 	ca, _ := w.Of(traffic.Canary)
@@ -311,9 +419,36 @@ func weights(v *view) *v1alpha1.TrafficWeights {
 		Canary: v1alpha1.WeightDestination{Weight: ca.Weight, ServiceName: v.canary.CanaryService, PodTemplateHash: ca.Hash},
 		Stable: v1alpha1.WeightDestination{Weight: st.Weight, ServiceName: v.canary.StableService, PodTemplateHash: st.Hash},
 	}
+	out.Additional = additional(v, g)
 	if v.Verifies {
 		ok := v.Traffic.Confirmed()
 		out.Verified = &ok
 	}
 	return out
+}
+
+// additional lists every extra destination that is written, wanted next, or may still be
+// live. An Experiment keeps the pods of those that stand here, so an entry comes before
+// its weight and goes after it.
+func additional(v *view, g goal) (list []v1alpha1.WeightDestination) {
+	add := func(d traffic.Destination, weight int32) {
+		same := func(o v1alpha1.WeightDestination) bool {
+			return o.PodTemplateHash == d.Hash && o.ServiceName == d.Service
+		}
+		if !slices.ContainsFunc(list, same) {
+			list = append(list, v1alpha1.WeightDestination{Weight: weight, ServiceName: d.Service, PodTemplateHash: d.Hash})
+		}
+	}
+	for _, d := range v.Traffic.Written.Extras() {
+		add(d, d.Weight)
+	}
+	for _, d := range g.extras {
+		add(d, 0)
+	}
+	for _, live := range v.Traffic.Live {
+		for _, d := range live.Extras() {
+			add(d, 0)
+		}
+	}
+	return list
 }

@@ -1,11 +1,11 @@
 package rollout
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
 
-	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
 )
 
@@ -23,27 +23,31 @@ func capacity(v *view, g goal) ([]Action, []Note) {
 }
 
 func (v *view) routedCapacity(g goal) (acts []Action, notes []Note) {
+	add := func(a []Action, n []Note) { acts, notes = append(acts, a...), append(notes, n...) }
 	if v.stable != nil && v.stable != v.current {
-		a, n := v.scale(v.stable, v.n)
-		acts, notes = append(acts, a...), append(notes, n...)
+		add(v.scale(v.stable, g.stablePods))
 	}
-	if v.current != nil {
-		var a []Action
-		var n []Note
-		if v.mode == aborted {
-			a, n = v.holdAborted()
-		} else {
-			a, n = v.scale(v.current, g.pods)
-		}
-		acts, notes = append(acts, a...), append(notes, n...)
+	switch {
+	case v.current == nil:
+	case v.mode == aborted:
+		add(v.holdAborted(g))
+	default:
+		add(v.scale(v.current, g.pods))
 	}
 	for _, r := range []*Revision{v.stable, v.current} {
-		if r != nil && !r.RetireAt.IsZero() && (r != v.current || v.mode != aborted) {
+		if r != nil && !r.RetireAt.IsZero() && !v.keepsDeadline(r) {
 			acts = append(acts, Retire{Hash: r.Hash})
 		}
 	}
-	retired, why := v.retireOthers()
-	return append(acts, retired...), append(notes, why...)
+	add(v.retireOthers())
+	return acts, notes
+}
+
+// keepsDeadline: an aborted revision ends by its deadline, and a revision that comes back
+// by the express way of blue-green is known by it until it serves.
+func (v *view) keepsDeadline(r *Revision) bool {
+	return r == v.current && r != v.stable &&
+		(v.mode == aborted || v.express == expressFast && v.activeHash() != r.Hash)
 }
 
 // scale moves a revision towards a count, no lower than its live traffic needs.
@@ -78,6 +82,9 @@ func (v *view) floor(r *Revision, to int32) (low int32, notes []Note) {
 	if s, ok := v.at(); ok && r == v.current && s.scale != nil && low > 0 {
 		low = min(low, max(v.stepPods(s), 1)) // the user's own count, but never nobody
 	}
+	if low > 0 {
+		low = v.floorPods(low)
+	}
 	if low > to {
 		notes = []Note{{Waiting, TrafficNotConfirmed, "revision " + r.Hash + " keeps pods for the traffic that may still reach it"}}
 	}
@@ -86,14 +93,18 @@ func (v *view) floor(r *Revision, to int32) (low int32, notes []Note) {
 
 // holdAborted keeps the aborted revision for the abort delay, counted from the moment
 // at which stable is whole again and no traffic is left on the canary; a delay of 0
-// keeps it for good (core.md §5.11, §16 nos. 5, 6, 18).
-func (v *view) holdAborted() ([]Action, []Note) {
+// keeps it for good (core.md §5.11, §16 nos. 5, 6, 18). Where stable had shrunk and the
+// user chose no delay, the canary shrinks with its traffic.
+func (v *view) holdAborted(g goal) ([]Action, []Note) {
 	r := v.current
-	delay := v.canary.AbortScaleDownDelaySecondsOrDefault()
+	delay := v.rules.abortAfter
+	whole := available(v.stable) >= v.n || v.overdue() && available(v.stable) >= v.n-v.tolerance()
 	switch {
+	case v.dynamic && !v.rules.abortSet:
+		return v.scale(r, min(v.floorPods(v.need(g.weight)), r.Desired))
 	case r.Desired == 0, delay == 0:
 		return nil, nil
-	case available(v.stable) < v.n || v.Traffic.Exposure(r.Hash) > 0 || !v.canRemove():
+	case !whole || v.Traffic.Exposure(r.Hash) > 0 || !v.canRemove():
 		return nil, []Note{{Waiting, ScaleDownDelayed, "aborted revision " + r.Hash + " keeps its pods until stable serves everything"}}
 	}
 	return v.retire(r, delay)
@@ -113,33 +124,41 @@ func (v *view) retire(r *Revision, delay int32) ([]Action, []Note) {
 
 // retireOthers takes old revisions down once no traffic can reach them, after the delay
 // for proxies that nobody knows of. One that an update overtook has served too, so it
-// gets the same delay (core.md §5.12, §16 no. 17).
+// gets the same delay (core.md §5.12, §16 no. 17). Where stable shrinks with the weight
+// there is no delay: the pods follow the traffic.
 func (v *view) retireOthers() (acts []Action, notes []Note) {
-	delay := v.canary.ScaleDownDelaySecondsOrDefault()
 	kept := int32(0)
 	for _, r := range v.others {
 		if r.Desired == 0 || r.Deleting {
 			continue
 		}
-		if v.referenced(r) {
-			notes = append(notes, Note{Waiting, OldPodsRemain, "revision " + r.Hash + " keeps its pods: traffic may still reach it"})
-			continue
-		}
-		d := delay
-		if v.mode == first && available(v.current) < v.n {
-			continue // the only pods that serve
-		}
-		if r.Available == 0 {
-			d = 0 // nobody was served there, so nobody is cut off
-		}
-		if lim := v.canary.ScaleDownDelayRevisionLimit; lim != nil && kept >= *lim {
-			d = 0 // also for one whose deadline is still to come
-		}
-		kept++
-		a, n := v.retire(r, d)
+		a, n := v.retireOne(r, &kept)
 		acts, notes = append(acts, a...), append(notes, n...)
 	}
 	return acts, notes
+}
+
+func (v *view) retireOne(r *Revision, kept *int32) (acts []Action, notes []Note) {
+	switch {
+	case v.mode == first && available(v.current) < v.n:
+		return nil, nil // the only pods that serve
+	case v.dynamic && v.mode != first:
+		return v.scale(r, 0)
+	case v.referenced(r):
+		return nil, []Note{{Waiting, OldPodsRemain, "revision " + r.Hash + " keeps its pods: traffic may still reach it"}}
+	}
+	delay := v.rules.retireAfter
+	if r.Available == 0 {
+		delay = 0 // nobody was served there, so nobody is cut off
+	}
+	if *kept++; *kept > v.rules.retiring {
+		delay = 0 // also for one whose deadline is still to come
+	}
+	if waits := delay > 0 && v.Now.Before(r.RetireAt); waits && v.blue != nil && r.Desired < v.n {
+		acts = append(acts, v.scaled(r, v.n)) // a rollback to it must find all its pods
+	}
+	a, n := v.retire(r, delay)
+	return append(acts, a...), append(notes, n...)
 }
 
 // referenced reports whether traffic can reach a revision: over a written or live
@@ -149,26 +168,28 @@ func (v *view) referenced(r *Revision) bool {
 		return true
 	}
 	for _, role := range []traffic.Role{traffic.Stable, traffic.Canary} {
-		for _, h := range v.Traffic.Points(role) {
-			if h == r.Hash {
-				return true
-			}
-		}
-	}
-	for _, s := range v.Services {
-		if s.Exists && s.Hash == r.Hash {
+		if slices.Contains(v.Traffic.Points(role), r.Hash) && !v.idle(role) {
 			return true
 		}
 	}
-	return false
+	_, canary := Roles(&v.Spec, &v.Status)
+	return slices.ContainsFunc(v.Services, func(s Service) bool {
+		return s.Exists && s.Hash == r.Hash && !(s.Name == canary && v.idle(traffic.Canary))
+	})
+}
+
+// idle reports that nothing is sent over a role although it points at a revision: after
+// a ping-pong promotion the idle Service keeps the former one until the next update.
+func (v *view) idle(r traffic.Role) bool {
+	return r == traffic.Canary && v.canary.PingPong != nil && v.mode == done && v.Traffic.Largest(r) == 0
 }
 
 func (v *view) basicCapacity(g goal) (acts []Action, notes []Note) {
-	surge, unavailable := fenceposts(v.canary, v.n)
+	surge, unavailable := v.fenceposts()
 	in := sides{n: v.n, total: v.total, surge: surge, unavailable: unavailable}
 	in.canaryOnly = v.stable == nil || v.stable == v.current
 	in.weight = g.weight
-	if v.mode == first || v.mode == done || v.Status.PromoteFull && v.mode == stepping && !v.Spec.Paused {
+	if v.mode == first || v.mode == done || v.express == expressFull && !v.Spec.Paused {
 		in.weight = v.total
 	}
 	if v.current != nil {
@@ -225,12 +246,12 @@ func (v *view) drainOthers(unavailable int32) (acts []Action, notes []Note) {
 
 // fenceposts resolves maxSurge (rounded up) and maxUnavailable (rounded down, at most n);
 // both zero would never move, so one pod may then be missing (core.md §3.11).
-func fenceposts(c *v1alpha1.CanaryStrategy, n int32) (surge, unavailable int32) {
-	surge, unavailable = portion(c.MaxSurge, n, true), portion(c.MaxUnavailable, n, false)
+func (v *view) fenceposts() (surge, unavailable int32) {
+	surge, unavailable = min(portion(v.canary.MaxSurge, v.n, true), maxCount), portion(v.rules.maxUnavailable, v.n, false)
 	if surge == 0 && unavailable == 0 {
 		unavailable = 1
 	}
-	return surge, min(unavailable, n)
+	return surge, min(unavailable, v.n)
 }
 
 // portion reads a count or percentage of n; unset means 25 %. Any string counts as a

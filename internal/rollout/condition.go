@@ -44,7 +44,7 @@ func (p *progress) conditions() {
 	if was := getCondition(st, v1alpha1.RolloutPaused); was != nil || paused {
 		setCondition(st, now, v1alpha1.RolloutPaused, boolStatus(paused), reasonPaused, "Rollout is paused")
 	}
-	enough := st.AvailableReplicas >= p.n
+	enough := p.enough()
 	text := "Rollout has minimum availability"
 	if !enough {
 		text = "Rollout does not have minimum availability"
@@ -62,6 +62,16 @@ func (p *progress) conditions() {
 	p.replicaFailure()
 }
 
+// enough reports minimum availability: of all pods, or of the active revision, which must
+// then be whole (core.md §7.3).
+func (p *progress) enough() bool {
+	if p.blue == nil {
+		return p.st.AvailableReplicas >= p.n
+	}
+	r := p.revision(p.activeHash())
+	return r != nil && r.Desired == p.n && r.Available == p.n
+}
+
 // paused reports whether the rollout waits for a person or a timer.
 func (p *progress) paused() bool {
 	return len(p.st.PauseConditions) > 0 || p.Spec.Paused
@@ -71,10 +81,15 @@ func (p *progress) paused() bool {
 // previous pass, all pods are new and available, and the position is the end.
 func (p *progress) healthy() bool {
 	st := &p.st
+	if st.UpdatedReplicas != p.n || st.AvailableReplicas != p.n || p.Status.ObservedGeneration != st.ObservedGeneration {
+		return false
+	}
+	if b := p.blue; b != nil {
+		return st.BlueGreen.ActiveSelector == st.CurrentPodHash &&
+			(b.PreviewService == "" || st.BlueGreen.PreviewSelector == st.CurrentPodHash)
+	}
 	atEnd := st.CurrentStepIndex == nil || int(*st.CurrentStepIndex) == len(p.steps)
-	return st.UpdatedReplicas == p.n && st.AvailableReplicas == p.n && st.Replicas == p.n &&
-		p.Status.ObservedGeneration == st.ObservedGeneration &&
-		atEnd && st.StableRS == st.CurrentPodHash && st.StableRS != ""
+	return st.Replicas == p.n && atEnd && st.StableRS == st.CurrentPodHash && st.StableRS != ""
 }
 
 // progressing sets the Progressing condition; the first case that matches wins.
@@ -148,12 +163,13 @@ func (p *progress) progressed() bool {
 	return b.UpdatedReplicas != a.UpdatedReplicas ||
 		b.Replicas-b.UpdatedReplicas < a.Replicas-a.UpdatedReplicas ||
 		b.ReadyReplicas > a.ReadyReplicas || b.AvailableReplicas > a.AvailableReplicas ||
-		b.StableRS != a.StableRS || b.CurrentStepHash != a.CurrentStepHash || moved
+		b.StableRS != a.StableRS || b.CurrentStepHash != a.CurrentStepHash || moved ||
+		b.BlueGreen.ActiveSelector != a.BlueGreen.ActiveSelector || b.BlueGreen.PreviewSelector != a.BlueGreen.PreviewSelector
 }
 
 // indefinite reports that the present wait has no time limit (core.md §7.4).
 func (p *progress) indefinite() bool {
-	if s, ok := p.at(); ok && (s.spec.Pause != nil || s.spec.Analysis != nil || s.spec.Experiment != nil) {
+	if s, ok := p.at(); ok && (s.kind == pauseStep || s.kind == analysisStep || s.kind == experimentStep) {
 		return true
 	}
 	return p.paused() || slices.ContainsFunc(p.others, func(r *Revision) bool { return !r.RetireAt.IsZero() })

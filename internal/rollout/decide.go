@@ -19,7 +19,7 @@ func Decide(s Snapshot) Plan {
 	var notes []Note
 	p.Status, notes = advance(v, g, t)
 	p.Notes = append(append(p.Notes, v.Trouble...), notes...)
-	p.Wake = wake(v, &p)
+	p.Wake = wake(v, &p, t.calls.wake)
 	return p
 }
 
@@ -27,7 +27,8 @@ func Decide(s Snapshot) Plan {
 func (p *Plan) move(v *view, g goal) {
 	for _, f := range []func(*view, goal) ([]Action, []Note){capacity, split} {
 		acts, notes := f(v, g)
-		p.Actions, p.Notes = append(p.Actions, acts...), append(p.Notes, notes...)
+		kept, held := v.guard(acts)
+		p.Actions, p.Notes = append(p.Actions, kept...), append(append(p.Notes, notes...), held...)
 	}
 }
 
@@ -35,9 +36,9 @@ func (p *Plan) move(v *view, g goal) {
 // an abort that a person has asked for is carried out all the same.
 func invalid(v *view) Plan {
 	p := Plan{Status: invalidStatus(v), Notes: []Note{{Waiting, InvalidSpec, v.Invalid}}}
-	if v.mode == aborted && v.Spec.Strategy.Canary != nil && v.n >= 0 {
+	if one := v.Spec.Strategy; v.mode == aborted && (one.Canary == nil) != (one.BlueGreen == nil) {
 		p.move(v, decideGoal(v))
-		p.Wake = wake(v, &p)
+		p.Wake = wake(v, &p, time.Time{})
 	}
 	return p
 }
@@ -61,14 +62,14 @@ func upkeep(v *view) (acts []Action) {
 		if v.Number != newest+1 {
 			acts = append(acts, SetNumber{newest + 1})
 		}
-		meta := v.canary.CanaryMetadata
+		meta := v.rules.fresh
 		if v.stable == nil {
-			meta = v.canary.StableMetadata
+			meta = v.rules.settled
 		}
 		acts = append(acts, EnsureRevision{Hash: v.hash, Number: newest + 1, Metadata: deref(meta)})
 	case v.current.Number <= newest:
 		acts = append(acts, Renumber{Hash: v.hash, Number: newest + 1, MinReadySeconds: v.Spec.MinReadySeconds})
-	case v.current.MinReadySeconds != v.Spec.MinReadySeconds:
+	case v.current.MinReadySeconds != v.Spec.MinReadySeconds, v.current.AnnotationsStale:
 		acts = append(acts, Renumber{Hash: v.hash, Number: v.current.Number, MinReadySeconds: v.Spec.MinReadySeconds})
 	case v.Number != v.current.Number:
 		acts = append(acts, SetNumber{v.current.Number})
@@ -98,7 +99,7 @@ func oldRevisions(v *view) (acts []Action) {
 }
 
 // wake is the earliest moment at which time alone changes something.
-func wake(v *view, p *Plan) time.Time {
+func wake(v *view, p *Plan, calls time.Time) time.Time {
 	var at time.Time
 	soonest := func(t time.Time) {
 		if !t.IsZero() && t.After(v.Now) && (at.IsZero() || t.Before(at)) {
@@ -106,6 +107,8 @@ func wake(v *view, p *Plan) time.Time {
 		}
 	}
 	soonest(v.SettledAt)
+	soonest(v.abortDue())
+	soonest(calls)
 	if end, timed := v.pauseEnd(); timed && !end.IsZero() {
 		// The pause is over after its end, not at it; the clock in status has whole seconds.
 		soonest(end.Add(time.Millisecond))

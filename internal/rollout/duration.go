@@ -17,7 +17,7 @@ func attempt(p *progress) *v1alpha1.RolloutDuration {
 	switch {
 	case p.mode == changed && running && p.rollsBack():
 		d.CompletionStatus = v1alpha1.CompletionRolledBack
-		if p.stable != nil && p.stable.Hash == p.hash {
+		if p.stable.Hash == p.hash || p.inWindow() || p.blue != nil && p.Now.Before(p.current.RetireAt) {
 			d.CompletionStatus = v1alpha1.CompletionFastRolledBack
 		}
 	case (p.mode == changed || p.mode == first && d.RolloutStartedAt == nil) && !stableUp, retried && !running:
@@ -52,9 +52,9 @@ func attempt(p *progress) *v1alpha1.RolloutDuration {
 }
 
 // rollsBack reports that the wanted revision is stable itself or older than it; by
-// revision number, since two ReplicaSets can be created within one second (§16 no. 32).
+// more than the second of its making (§16 no. 32).
 func (p *progress) rollsBack() bool {
-	return p.stable != nil && p.current != nil && (p.current == p.stable || p.current.Number < p.stable.Number)
+	return p.stable != nil && p.current != nil && (p.current == p.stable || p.olderThan(p.current, p.stable))
 }
 
 // countManualPause adds up the whole seconds that a person, not a timer, held the update.
@@ -62,8 +62,7 @@ func (p *progress) countManualPause(d *v1alpha1.RolloutDuration) {
 	manual := p.Spec.Paused
 	for _, c := range p.st.PauseConditions {
 		s, ok := p.at()
-		timed := c.Reason == v1alpha1.PauseReasonCanaryPauseStep && ok && s.spec.Pause != nil && s.spec.Pause.Duration != nil
-		manual = manual || !timed
+		manual = manual || !ok || s.pause != c.Reason || s.endless
 	}
 	switch {
 	case manual && d.ManualPauseStartedAt == nil:

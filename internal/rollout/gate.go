@@ -13,17 +13,27 @@ import (
 type gate func(v *view, g goal, t tests) (why Note, open bool)
 
 // gates lists what the step waits for.
-func gates(v *view, s step) []gate {
+func gates(s step) []gate {
 	list := []gate{notPaused, decided}
-	switch {
-	case s.spec.Pause != nil:
+	switch s.kind {
+	case pauseStep:
 		list = append(list, pauseElapsed)
-	case s.spec.SetCanaryScale != nil:
+	case scaleStep:
 		list = append(list, capacityReady)
-	case s.spec.SetWeight != nil:
+	case previewStep:
+		list = append(list, capacityReady, previewShown)
+	case weightStep:
 		list = append(list, capacityReady, trafficConfirmed)
-	case s.spec.Analysis != nil:
+	case analysisStep:
 		list = append(list, runPassed)
+	case experimentStep:
+		list = append(list, experimentPassed)
+	case headerStep, mirrorStep:
+		list = append(list, routesWritten)
+	case pluginStep:
+		list = append(list, pluginDone)
+	case cutoverStep:
+		list = append(list, capacityReady, cutOver)
 	}
 	return list
 }
@@ -31,7 +41,7 @@ func gates(v *view, s step) []gate {
 // passes evaluates all gates of the current step.
 func passes(v *view, g goal, t tests, s step) (notes []Note, open bool) {
 	open = true
-	for _, gate := range gates(v, s) {
+	for _, gate := range gates(s) {
 		if why, ok := gate(v, g, t); !ok {
 			notes, open = append(notes, why), false
 		}
@@ -53,8 +63,16 @@ func decided(v *view, _ goal, t tests) (Note, bool) {
 		return Note{Waiting, AnalysisInconclusive, "analysis " + run.Name +
 			" could not decide; promote to measure again, or abort: " + run.Message}, false
 	}
-	return Note{Waiting, AnalysisInconclusive, "an analysis could not decide; promote to measure again, or abort"},
-		!hasPause(v.Status.PauseConditions, v1alpha1.PauseReasonInconclusiveAnalysis)
+	if t.trial != nil && t.trial.Phase == v1alpha1.AnalysisPhaseInconclusive {
+		return Note{Waiting, AnalysisInconclusive, "experiment " + t.trial.Name +
+			" could not decide; promote to try again, or abort: " + t.trial.Message}, false
+	}
+	return Note{Waiting, AnalysisInconclusive, "an analysis could not decide; promote to measure again, or abort"}, !undecided(v.Status.PauseConditions)
+}
+
+// undecided: the rollout is paused because a run could not decide.
+func undecided(list []v1alpha1.PauseCondition) bool {
+	return hasPause(list, v1alpha1.PauseReasonInconclusiveAnalysis) || hasPause(list, v1alpha1.PauseReasonInconclusiveExperiment)
 }
 
 // capacityReady: both revisions have the pods that the step wants, and those of the
@@ -62,10 +80,12 @@ func decided(v *view, _ goal, t tests) (Note, bool) {
 func capacityReady(v *view, g goal, _ tests) (Note, bool) {
 	want := g.pods
 	stableOK := v.stable != nil
-	if v.Routed {
+	switch {
+	case v.blue != nil || v.dynamic:
+	case v.Routed:
 		stableOK = stableOK && v.stable.Desired == v.n && v.stable.Actual == v.n
-	} else {
-		surge, _ := fenceposts(v.canary, v.n)
+	default:
+		surge, _ := v.fenceposts()
 		var wantStable int32
 		want, wantStable = approximate(v.n, g.weight, v.total, surge)
 		stableOK = stableOK && v.stable.Desired == wantStable && v.stable.Actual == wantStable
@@ -104,11 +124,38 @@ func trafficConfirmed(v *view, g goal, _ tests) (Note, bool) {
 		return Note{}, true
 	}
 	got := v.Traffic.Written.Weight(traffic.Canary)
-	if got != g.weight || !reweigh(v.Traffic.Written, got).Equal(v.Traffic.Written) {
+	if !v.asWanted(g) {
 		return Note{Waiting, TrafficNotConfirmed, fmt.Sprintf("weight is %d, not yet %d", got, g.weight)}, false
 	}
 	return Note{Waiting, TrafficNotConfirmed, fmt.Sprintf(
 		"weight %d is written; the data plane is not known to follow it yet", got)}, v.Traffic.Confirmed()
+}
+
+// asWanted reports whether the written split is what the goal asks for. Extra
+// destinations come and go with their experiment, so they are taken as they are.
+func (v *view) asWanted(g goal) bool {
+	w := v.Traffic.Written
+	next := v.reweigh(g.weight, w.Extras())
+	next.Headers, next.Mirrors = w.Headers, w.Mirrors
+	return next.Equal(w)
+}
+
+// routesWritten: the managed routes of the step are on the route objects.
+func routesWritten(v *view, g goal, _ tests) (Note, bool) {
+	want := traffic.Split{Headers: g.headers, Mirrors: g.mirrors}
+	return Note{Waiting, TrafficNotConfirmed, "the managed routes of this step are not written yet"},
+		!v.Routed || v.Traffic.Written.SameRoutes(want)
+}
+
+// previewShown: the preview Service leads to the new revision.
+func previewShown(v *view, _ goal, _ tests) (Note, bool) {
+	return Note{Waiting, ServiceNotSwitched, "the preview service is not known to lead to revision " + v.hash + " only"}, v.shown()
+}
+
+// cutOver: the active Service selects the new revision.
+func cutOver(v *view, _ goal, _ tests) (Note, bool) {
+	return Note{Waiting, ServiceNotSwitched, "the active service does not select revision " + v.hash + " yet"},
+		v.activeHash() == v.hash
 }
 
 // pauseElapsed: the user resumed, or the timer of the pause ran out (core.md §5.5).
@@ -130,12 +177,12 @@ func pauseElapsed(v *view, _ goal, _ tests) (Note, bool) {
 // pause; the time is zero while the pause has not been recorded.
 func (v *view) pauseEnd() (end time.Time, timed bool) {
 	s, ok := v.at()
-	if !ok || s.spec.Pause == nil || s.spec.Pause.Duration == nil {
+	if !ok || s.kind != pauseStep || s.endless {
 		return time.Time{}, false
 	}
 	for _, p := range v.Status.PauseConditions {
-		if p.Reason == v1alpha1.PauseReasonCanaryPauseStep {
-			return p.StartTime.Add(time.Duration(s.spec.Pause.DurationSeconds()) * time.Second), true
+		if p.Reason == s.pause {
+			return p.StartTime.Add(time.Duration(s.seconds) * time.Second), true
 		}
 	}
 	return time.Time{}, true
@@ -143,11 +190,10 @@ func (v *view) pauseEnd() (end time.Time, timed bool) {
 
 // runPassed: the run of this step has a verdict, and it is success.
 func runPassed(v *view, _ goal, t tests) (Note, bool) {
-	if s, ok := v.at(); ok && len(s.spec.Analysis.Templates) == 0 {
+	if s, ok := v.at(); ok && len(s.analysis.Templates) == 0 {
 		return Note{}, true
 	}
-	switch verdict(t.step) {
-	case v1alpha1.AnalysisPhaseSuccessful:
+	if verdict(t.step) == v1alpha1.AnalysisPhaseSuccessful {
 		return Note{}, true
 	}
 	name := t.startStep
@@ -155,4 +201,16 @@ func runPassed(v *view, _ goal, t tests) (Note, bool) {
 		name = t.step.Name
 	}
 	return Note{Waiting, AnalysisRunning, "analysis " + name + " has no verdict yet"}, false
+}
+
+// experimentPassed: the Experiment of this step has ended well.
+func experimentPassed(_ *view, _ goal, t tests) (Note, bool) {
+	if t.trial != nil && t.trial.Phase == v1alpha1.AnalysisPhaseSuccessful {
+		return Note{}, true
+	}
+	name := t.startTrial
+	if t.trial != nil {
+		name = t.trial.Name
+	}
+	return Note{Waiting, ExperimentRunning, "experiment " + name + " has no verdict yet"}, false
 }

@@ -1,6 +1,12 @@
 package rollout
 
-import "github.com/penstock-io/penstock/internal/traffic"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/traffic"
+)
 
 // goal is what should hold at the persisted position: which revision stands behind
 // which role, with what share and how many pods. It is the only idea between facts and
@@ -8,17 +14,22 @@ import "github.com/penstock-io/penstock/internal/traffic"
 type goal struct {
 	// weight is the canary role's share.
 	weight int32
+	// extras are an experiment's destinations.
+	extras []traffic.Destination
+	// headers and mirrors are the managed routes.
+	headers []v1alpha1.SetHeaderRoute
+	mirrors []v1alpha1.SetMirrorRoute
 	// canary and stable are the hashes that the roles should point at; "" means leave.
 	canary, stable string
-	// pods is the wanted count of the current revision, before the floor that its
-	// live traffic sets.
-	pods int32
+	// pods is the wanted count of the current revision, stablePods that of stable, both
+	// before the floor that their live traffic sets.
+	pods, stablePods int32
 }
 
 func decideGoal(v *view) goal {
 	switch v.mode {
 	case first, done:
-		return goal{canary: v.unloaded(v.hash), stable: v.hash, pods: v.n}
+		return settledGoal(v)
 	case aborted:
 		return abortGoal(v)
 	case stepping:
@@ -32,11 +43,55 @@ func decideGoal(v *view) goal {
 	return g
 }
 
+// settledGoal is a rollout whose stable revision is the wanted one. With a stable that
+// shrank for a canary the way back has steps too.
+func settledGoal(v *view) goal {
+	g := goal{canary: v.unloaded(v.hash), stable: v.hash, pods: v.n, stablePods: v.n}
+	if left := v.revision(v.canaryHash()); v.dynamic && left != nil && left != v.current && v.Traffic.Largest(traffic.Canary) > 0 {
+		g.weight = v.backWeight(v.current, left)
+		g.pods = v.floorPods(v.need(v.total - g.weight))
+	}
+	if v.canary.PingPong != nil && v.mode == done {
+		g.canary = "" // the idle Service keeps its revision until the next update
+	}
+	return g
+}
+
 // abortGoal sends everything back to stable. The canary's pods stay for the abort
 // delay (capacity.go); its Service follows once no request can arrive over it, so that
-// pods which still drain stay selected (rivals.md no. 8).
+// pods which still drain stay selected (rivals.md no. 8). A preview stays.
 func abortGoal(v *view) goal {
-	return goal{stable: v.stable.Hash, canary: v.unloaded(v.stable.Hash)}
+	g := goal{stable: v.stable.Hash, stablePods: v.n}
+	if v.blue == nil {
+		g.canary = v.unloaded(v.stable.Hash)
+	}
+	if v.dynamic && !v.overdue() {
+		g.weight = v.backWeight(v.stable, v.current)
+		g.stablePods = v.floorPods(v.need(v.total - g.weight))
+	}
+	return g
+}
+
+// backWeight is the share of the canary on the way back of a stable that shrank: the
+// highest step that needs fewer pods than stable lacks or the canary has, so that pods
+// and weight go back step by step and not all at once (core.md §5.4).
+func (v *view) backWeight(stable, canary *Revision) int32 {
+	lacks := v.n - available(stable)
+	have := max(lacks, available(canary))
+	if v.mode == aborted && v.rules.abortSet && v.rules.abortAfter > 0 {
+		have = lacks // the canary keeps its pods, so they say nothing
+	}
+	for _, s := range slices.Backward(v.steps) {
+		if s.kind == weightStep && v.need(s.weight) < have {
+			return min(s.weight, v.Traffic.Written.Weight(traffic.Canary))
+		}
+	}
+	return 0
+}
+
+func (v *view) canaryHash() string {
+	d, _ := v.Traffic.Written.Of(traffic.Canary)
+	return d.Hash
 }
 
 // unloaded is the hash once no traffic can arrive over the canary role, "" before.
@@ -48,39 +103,67 @@ func (v *view) unloaded(hash string) string {
 }
 
 func stepGoal(v *view) goal {
-	g := goal{canary: v.hash, stable: v.stable.Hash}
+	g := goal{canary: v.hash, stable: v.stable.Hash, stablePods: v.n}
 	written := v.Traffic.Written.Weight(traffic.Canary)
-	switch {
-	case v.Status.PromoteFull:
+	switch s, ok := v.at(); {
+	case v.blue != nil:
+		g.pods = v.n
+		if ok {
+			g.pods = s.pods
+		}
+		if !ok || s.serves {
+			g.stable = v.hash
+		}
+	case v.express == expressFull:
 		// The share stays: promotion moves it in one go once n pods are available.
 		g.weight, g.pods = written, v.n
-	case v.index >= len(v.steps):
+	case !ok:
 		g.weight, g.pods = v.total, v.n
 	default:
-		s := v.steps[v.index]
 		g.weight, g.pods = s.weight, v.stepPods(s)
+		g.headers, g.mirrors = s.headers, s.mirrors
+		g.extras = v.extras(s)
+	}
+	if v.dynamic && !v.fixedPods() {
+		g.stablePods = v.floorPods(v.need(v.total - g.weight))
 	}
 	if v.Spec.Paused {
-		// A user's pause lets nothing start; what runs keeps its size and share.
-		if v.Routed {
-			g.weight = min(g.weight, written)
-		}
-		if v.current == nil || v.current.Desired == 0 {
-			g.weight, g.pods = 0, 0
-		}
+		v.hold(&g, written)
 	}
 	return g
+}
+
+// hold is a user's pause: nothing starts, and what runs keeps its size and share.
+func (v *view) hold(g *goal, written int32) {
+	if v.Routed {
+		g.weight = min(g.weight, written)
+	}
+	if v.blue != nil {
+		g.stable, g.canary = "", ""
+	}
+	if v.dynamic {
+		g.stablePods = max(g.stablePods, v.floorPods(v.need(v.total-g.weight)))
+	}
+	if v.current == nil || v.current.Desired == 0 {
+		g.weight, g.pods = 0, 0
+	}
 }
 
 // stepPods is the canary's pod count at a step: the override, or what the weight takes.
 func (v *view) stepPods(s step) int32 {
 	switch {
 	case s.scale != nil && s.scale.Replicas != nil:
-		return *s.scale.Replicas
+		return max(*s.scale.Replicas, 0)
 	case s.scale != nil && s.scale.Weight != nil:
 		return v.floorPods(v.need(*s.scale.Weight))
 	}
 	return v.floorPods(v.need(s.weight))
+}
+
+// fixedPods: at a step with a fixed canary count stable keeps all its pods (core.md §5.6).
+func (v *view) fixedPods() bool {
+	s, ok := v.at()
+	return ok && s.scale != nil && s.scale.Replicas != nil
 }
 
 // floorPods raises a count that is not zero to minPodsPerReplicaSet, at most n.
@@ -89,4 +172,41 @@ func (v *view) floorPods(count int32) int32 {
 		return max(count, min(*m, v.n))
 	}
 	return count
+}
+
+// extras are the destinations of the experiment that runs at a step: those with a weight
+// whose pods can carry it. One is written only after the status has named it, because the
+// Experiment keeps its pods by that entry (L4).
+func (v *view) extras(s step) (list []traffic.Destination) {
+	x := v.trialOf(s)
+	if x == nil || x.Phase != v1alpha1.AnalysisPhaseRunning || x.Terminating || x.Deleting {
+		return nil
+	}
+	room := v.total - s.weight
+	for _, t := range s.experiment.Templates {
+		i := slices.IndexFunc(x.Templates, func(o ExperimentTemplate) bool { return o.Name == t.Name })
+		if t.Weight == nil || *t.Weight <= 0 || i < 0 {
+			continue
+		}
+		o := x.Templates[i]
+		if o.Service == "" || o.Hash == "" || *t.Weight > room || o.Available < max(v.trialPods(t, *t.Weight), 1) {
+			continue
+		}
+		room -= *t.Weight
+		list = append(list, traffic.Destination{Role: traffic.Extra, Service: o.Service, Hash: o.Hash, Weight: *t.Weight})
+	}
+	slices.SortFunc(list, func(a, b traffic.Destination) int {
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Hash, b.Hash))
+	})
+	return list
+}
+
+// trialPods is what an experiment's template must have available for its weight: what
+// the weight takes, or all that the user gave it, if that is less.
+func (v *view) trialPods(t v1alpha1.RolloutExperimentTemplate, weight int32) int32 {
+	given := v1alpha1.DefaultExperimentReplicas
+	if t.Replicas != nil {
+		given = *t.Replicas
+	}
+	return min(v.need(weight), given)
 }

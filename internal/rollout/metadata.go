@@ -18,9 +18,9 @@ func metadata(v *view) (acts []Action) {
 		var want v1alpha1.PodTemplateMetadata
 		switch {
 		case r == v.stable || r == v.current && v.mode == first:
-			want = deref(v.canary.StableMetadata)
+			want = deref(v.rules.settled)
 		case r == v.current:
-			want = deref(v.canary.CanaryMetadata)
+			want = deref(v.rules.fresh)
 		}
 		if r.Deleting || sameMetadata(want, r.Metadata) && !r.MetadataStale {
 			continue

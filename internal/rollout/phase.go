@@ -22,10 +22,18 @@ func phase(v *view, st *v1alpha1.RolloutStatus) (v1alpha1.RolloutPhase, string) 
 		return v1alpha1.RolloutPhasePaused, "manually paused"
 	case len(st.PauseConditions) > 0:
 		return v1alpha1.RolloutPhasePaused, string(st.PauseConditions[0].Reason)
+	case restarting(v, st):
+		return progressing("rollout is restarting")
 	case st.UpdatedReplicas < v.n:
 		return progressing("more replicas need to be updated")
 	case st.AvailableReplicas < st.UpdatedReplicas:
 		return progressing("updated replicas are still becoming available")
+	case v.blue != nil && (st.BlueGreen.ActiveSelector == "" || st.BlueGreen.ActiveSelector != st.CurrentPodHash):
+		return progressing("active service cutover pending")
+	case v.blue != nil && st.StableRS != st.CurrentPodHash && v.blue.PostPromotionAnalysis != nil && !finished(st.BlueGreen.PostPromotionAnalysisRunStatus):
+		return progressing("waiting for analysis to complete")
+	case v.blue != nil && st.StableRS != st.CurrentPodHash:
+		return progressing("waiting for post-promotion verification to complete")
 	case !v.Routed && st.Replicas > st.UpdatedReplicas:
 		return progressing("old replicas are pending termination")
 	case st.StableRS == "" || st.StableRS != st.CurrentPodHash:
@@ -33,3 +41,12 @@ func phase(v *view, st *v1alpha1.RolloutStatus) (v1alpha1.RolloutPhase, string) 
 	}
 	return v1alpha1.RolloutPhaseHealthy, ""
 }
+
+// restarting: a restart was asked for and is not through. One that is asked for later
+// does not count yet (core.md §16 no. 33).
+func restarting(v *view, st *v1alpha1.RolloutStatus) bool {
+	at := v.Spec.RestartAt
+	return at != nil && !v.Now.Before(at.Time) && (st.RestartedAt == nil || !at.Equal(st.RestartedAt))
+}
+
+func finished(r *v1alpha1.RolloutAnalysisRunStatus) bool { return r != nil && r.Status.Completed() }

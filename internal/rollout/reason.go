@@ -42,6 +42,13 @@ const (
 	ServiceNotSwitched Reason = "ServiceNotSwitched"
 	// AnalysisRunning: a run has no verdict yet.
 	AnalysisRunning Reason = "AnalysisRunning"
+	// ExperimentRunning: an experiment has not ended.
+	ExperimentRunning Reason = "ExperimentRunning"
+	// PluginRunning: a step plugin has not finished.
+	PluginRunning Reason = "PluginRunning"
+	// Unsafe: a write was held back because it would have sent traffic to pods that
+	// cannot take it, or taken pods that still get some.
+	Unsafe Reason = "Unsafe"
 	// PauseElapsing: a timed pause has not ended.
 	PauseElapsing Reason = "PauseElapsing"
 	// NeedsApproval: an endless pause waits for a promote.

@@ -3,15 +3,20 @@ package rollout
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
-// tests are the analysis runs that matter at the position: which exist, which to start.
+// tests are the runs that matter at the position: which exist, which to start.
 type tests struct {
 	background, step     *Run
-	wantBack, wantStep   bool
-	startBack, startStep string // name of the run to start, "" for none
+	wantBack             bool
+	wantStep             RunKind // "" for none
+	startBack, startStep string  // name of the run to start, "" for none
+	trial                *Experiment
+	startTrial           string
+	calls                calls
 }
 
 // runs finds the runs of the position, and starts and stops what is missing or over.
@@ -23,18 +28,19 @@ func runs(v *view) (tests, []Action) {
 		return t, nil
 	}
 	v.wanted(&t)
+	t.calls = plugins(v)
 	if t.wantBack {
-		t.background, t.startBack = v.runOf(Background, -1, v.Status.Canary.CurrentBackgroundAnalysisRunStatus)
+		t.background, t.startBack = v.runOf(Background, -1)
 	}
-	if t.wantStep {
-		t.step, t.startStep = v.runOf(StepRun, int32(v.index), v.Status.Canary.CurrentStepAnalysisRunStatus)
+	if t.wantStep != "" {
+		t.step, t.startStep = v.runOf(t.wantStep, v.stepOf(t.wantStep))
 	}
 	var acts []Action
 	if t.startBack != "" {
 		acts = append(acts, v.start(Background, -1, t.startBack))
 	}
 	if t.startStep != "" {
-		acts = append(acts, v.start(StepRun, int32(v.index), t.startStep))
+		acts = append(acts, v.start(t.wantStep, v.stepOf(t.wantStep), t.startStep))
 	}
 	for i := range v.Runs {
 		r := &v.Runs[i]
@@ -43,24 +49,49 @@ func runs(v *view) (tests, []Action) {
 		}
 		acts = append(acts, StopRun{r.Name})
 	}
+	acts = append(append(acts, t.calls.acts...), v.trials(&t)...)
 	return t, append(acts, v.oldRuns(t)...)
 }
 
-// wanted says which runs the position calls for (core.md §5.16).
+// stepOf is the step-index label of a run: only those of canary steps have one.
+func (v *view) stepOf(k RunKind) int32 {
+	if k == StepRun {
+		return int32(v.index)
+	}
+	return -1
+}
+
+// wanted says which runs the position calls for (core.md §5.16, §6.6). The first pass of
+// a retry calls for none: it drops what the former attempt has left.
 func (v *view) wanted(t *tests) {
-	if v.mode != stepping || v.Status.PromoteFull || v.current == nil {
+	if v.mode != stepping || v.express == expressFull || v.current == nil || v.retrying() {
 		return
 	}
-	if a := v.canary.Analysis; a != nil && len(a.Templates) > 0 {
-		t.wantBack = a.StartingStep == nil || v.index >= int(*a.StartingStep)
+	if a := v.canary.Analysis; a != nil && len(a.Templates) > 0 && v.express == "" {
+		_, stepsLeft := v.at()
+		t.wantBack = a.StartingStep == nil || !stepsLeft || v.index >= int(*a.StartingStep)
 	}
-	if s, ok := v.at(); ok && s.spec.Analysis != nil && len(s.spec.Analysis.Templates) > 0 && s.spec.Pause == nil {
-		t.wantStep = true
+	if s, ok := v.at(); ok && s.kind == analysisStep && len(s.analysis.Templates) > 0 {
+		t.wantStep = s.run
 	}
 }
 
+// refOf is where the status keeps the run of a kind.
+func refOf(st *v1alpha1.RolloutStatus, k RunKind) **v1alpha1.RolloutAnalysisRunStatus {
+	switch k {
+	case Background:
+		return &st.Canary.CurrentBackgroundAnalysisRunStatus
+	case PrePromotion:
+		return &st.BlueGreen.PrePromotionAnalysisRunStatus
+	case PostPromotion:
+		return &st.BlueGreen.PostPromotionAnalysisRunStatus
+	}
+	return &st.Canary.CurrentStepAnalysisRunStatus
+}
+
 // runOf returns the run that serves now, or the name of one to start.
-func (v *view) runOf(k RunKind, step int32, ref *v1alpha1.RolloutAnalysisRunStatus) (*Run, string) {
+func (v *view) runOf(k RunKind, step int32) (*Run, string) {
+	ref := *refOf(&v.Status, k)
 	var run *Run
 	for i := range v.Runs {
 		r := &v.Runs[i]
@@ -69,7 +100,7 @@ func (v *view) runOf(k RunKind, step int32, ref *v1alpha1.RolloutAnalysisRunStat
 		}
 		named := ref != nil && r.Name == ref.Name
 		// One that was started while the status write got lost is taken up again.
-		lost := !r.Completed() && !r.Terminating && r.Number == v.current.Number
+		lost := !r.Completed() && !r.Terminating && r.Number == v.current.Number && !v.former(r.Created)
 		if named || lost && (run == nil || run.Completed()) {
 			run = r
 			if !r.Completed() {
@@ -77,10 +108,9 @@ func (v *view) runOf(k RunKind, step int32, ref *v1alpha1.RolloutAnalysisRunStat
 			}
 		}
 	}
-	paused := hasPause(v.Status.PauseConditions, v1alpha1.PauseReasonInconclusiveAnalysis)
 	switch {
 	case run == nil:
-		if paused {
+		if undecided(v.Status.PauseConditions) {
 			return nil, ""
 		}
 		return nil, v.freeName(k, step)
@@ -90,12 +120,24 @@ func (v *view) runOf(k RunKind, step int32, ref *v1alpha1.RolloutAnalysisRunStat
 	return run, ""
 }
 
-// freeName is <rollout>-<hash>-<revision>[-<step>], with .1, .2 … where that is taken
-// (core.md §5.16).
+// former reports that something was made before the present attempt began, and so says
+// nothing about it (core.md §16 no. 2).
+func (v *view) former(created time.Time) bool {
+	d := v.Status.Duration
+	return d != nil && d.RolloutStartedAt != nil && d.FinishedAt == nil && created.Before(d.RolloutStartedAt.Time)
+}
+
+// freeName is <rollout>-<hash>-<revision>[-<step>|-pre|-post], with .1, .2 … where that
+// is taken (core.md §5.16).
 func (v *view) freeName(k RunKind, step int32) string {
 	base := fmt.Sprintf("%s-%s-%d", v.Name, v.current.Hash, v.current.Number)
-	if k == StepRun {
+	switch k {
+	case StepRun:
 		base = fmt.Sprintf("%s-%d", base, step)
+	case PrePromotion:
+		base += "-pre"
+	case PostPromotion:
+		base += "-post"
 	}
 	name := base
 	for i := 1; slices.ContainsFunc(v.Runs, func(r Run) bool { return r.Name == name }); i++ {
@@ -159,7 +201,8 @@ func (v *view) oldRuns(t tests) (acts []Action) {
 }
 
 func (v *view) inStatus(name string) bool {
-	c := &v.Status.Canary
-	return c.CurrentStepAnalysisRunStatus != nil && c.CurrentStepAnalysisRunStatus.Name == name ||
-		c.CurrentBackgroundAnalysisRunStatus != nil && c.CurrentBackgroundAnalysisRunStatus.Name == name
+	return slices.ContainsFunc([]RunKind{Background, StepRun, PrePromotion, PostPromotion}, func(k RunKind) bool {
+		ref := *refOf(&v.Status, k)
+		return ref != nil && ref.Name == name
+	})
 }

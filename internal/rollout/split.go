@@ -24,7 +24,7 @@ func split(v *view, g goal) ([]Action, []Note) {
 		return nil, nil // nothing is routed before a stable revision is recorded
 	}
 	acts, notes := v.points(g)
-	if len(acts) > 0 && v.Pinned {
+	if len(acts) > 0 && v.Pinned || v.blue != nil {
 		return acts, notes
 	}
 	more, why := v.moveWeight(g)
@@ -41,8 +41,11 @@ func (v *view) points(g goal) (acts []Action, notes []Note) {
 		if d.Role == traffic.Canary {
 			hash = g.canary
 		}
-		if d.Role == traffic.Extra || hash == "" || hash == d.Hash {
+		if d.Role == traffic.Extra || hash == "" || hash == d.Hash && v.marked(d.Service) {
 			continue
+		}
+		if d.Service == "" && !v.Pinned {
+			continue // no preview Service
 		}
 		if ok, why := v.canPoint(d.Role, d.Service, hash); !ok {
 			notes = append(notes, why)
@@ -60,22 +63,34 @@ func (v *view) points(g goal) (acts []Action, notes []Note) {
 	return acts, notes
 }
 
+// marked reports whether a Service, if it is one that roles point with, carries our mark.
+func (v *view) marked(service string) bool {
+	s, found := v.service(service)
+	return !found || s.Managed || v.Pinned
+}
+
 // canPoint reports whether a role may be pointed at a revision: the pods there must be
 // able to take all that may be arriving over the role, or at least some of it where
 // nobody serves it now.
 func (v *view) canPoint(r traffic.Role, service, hash string) (ok bool, why Note) {
 	to := v.revision(hash)
+	load := v.Traffic.Largest(r)
+	if to != nil && load == 0 && r == traffic.Canary && (v.canary.PingPong != nil || v.blue != nil && v.mode == done) {
+		// Nobody is sent there. Load balancers with readiness gates must see the pods
+		// before they are ready (core.md §5.14); at the first deployment there is no other.
+		return true, Note{}
+	}
 	if available(to) == 0 {
 		return false, Note{Waiting, ServiceNotSwitched, fmt.Sprintf(
 			"%s traffic stays where it is: revision %s has no available pod", r, hash)}
 	}
+	preview := v.blue != nil && r == traffic.Canary
 	// A Service that is not ours yet may select pods in its own way; it is taken over
 	// only when the whole revision is up (core.md §5.14).
-	if s, found := v.service(service); found && !s.Managed && available(to) < to.Desired {
+	if s, found := v.service(service); found && !s.Managed && available(to) < to.Desired && !preview {
 		return false, Note{Waiting, ServiceNotSwitched, fmt.Sprintf(
 			"service %s is taken over once all pods of %s are available: %d of %d are", service, hash, available(to), to.Desired)}
 	}
-	load := v.Traffic.Largest(r)
 	// Between two revisions the canary's pods follow its step, not what still arrives at
 	// the old canary: its weight is parked first.
 	if parked := load == 0 || v.mode != stepping || r != traffic.Canary; parked && v.carries(to, load) || !v.served(r) {
@@ -98,7 +113,9 @@ func (v *view) served(r traffic.Role) bool {
 }
 
 // carries reports whether a revision's available pods can take a share. At a step with
-// its own canary scale the user has said how many pods the share gets.
+// its own canary scale the user has said how many pods the share gets. An abort takes
+// stable back with as many pods missing as the user allows; when it has waited as long
+// as a rollout may stand still, any pod must do.
 func (v *view) carries(r *Revision, weight int32) bool {
 	if r == nil {
 		return weight == 0
@@ -107,14 +124,37 @@ func (v *view) carries(r *Revision, weight int32) bool {
 	if s, ok := v.at(); ok && r == v.current && s.scale != nil && weight > 0 {
 		pods = min(pods, max(v.stepPods(s), 1))
 	}
+	if v.reachedWith(r) && weight > 0 {
+		return true
+	}
+	if r == v.stable && v.mode == aborted && weight > 0 {
+		pods = max(pods-v.tolerance(), 1)
+		if v.overdue() {
+			pods = 1
+		}
+	}
 	return available(r) >= pods
 }
 
-// moveWeight sets the canary's share as near to the goal as the pods allow.
+// reachedWith reports that the current revision has what the user's progress threshold
+// asks for, which is then all that a share needs (core.md §5.5).
+func (v *view) reachedWith(r *Revision) bool {
+	return v.canary.ReplicaProgressThreshold != nil && r == v.current && v.mode == stepping &&
+		available(r) > 0 && v.canary.ReplicaProgressThreshold.Value >= 0 && v.reached(r, r.Desired)
+}
+
+// tolerance is how many pods the user lets be missing: maxUnavailable, 25 % by default.
+func (v *view) tolerance() int32 { return min(portion(v.rules.maxUnavailable, v.n, false), v.n) }
+
+// moveWeight sets the shares and the managed routes as near to the goal as the pods allow.
 func (v *view) moveWeight(g goal) ([]Action, []Note) {
 	written := v.Traffic.Written
 	now, want := written.Weight(traffic.Canary), g.weight
+	extras, headers, mirrors := v.listed(g.extras), g.headers, g.mirrors
 	var notes []Note
+	if !v.pointsOnly(traffic.Canary, g.canary) || available(v.revision(v.canaryHash())) == 0 {
+		headers, mirrors = nil, nil // who matches would be sent to nobody, or to an older canary
+	}
 	switch {
 	case v.Traffic.Largest(traffic.Canary) > 0 && !v.served(traffic.Canary):
 		want = 0 // nobody answers there
@@ -124,7 +164,7 @@ func (v *view) moveWeight(g goal) ([]Action, []Note) {
 		want = 0
 	case want > now:
 		if why, ok := v.mayRaise(g); !ok {
-			return nil, []Note{why}
+			notes, want = append(notes, why), now
 		}
 	}
 	if want < now {
@@ -132,7 +172,8 @@ func (v *view) moveWeight(g goal) ([]Action, []Note) {
 	}
 	// Routes that disagree with each other are read as their largest weights; writing the
 	// same share again brings them into line.
-	next := reweigh(written, want)
+	next := v.reweigh(want, extras)
+	next.Headers, next.Mirrors = headers, mirrors
 	if next.Equal(written) {
 		return nil, notes
 	}
@@ -174,7 +215,11 @@ func (v *view) mayLower(g goal, want, now int32) (low int32, notes []Note) {
 		return now, []Note{{Waiting, TrafficNotConfirmed, fmt.Sprintf(
 			"canary weight %d stays until stable traffic is known to reach revision %s only", now, g.stable)}}
 	}
-	pods := available(v.revision(g.stable))
+	to := v.revision(g.stable)
+	if v.carries(to, v.total-want) {
+		return want, nil
+	}
+	pods := available(to)
 	low = min(max(want, v.total-v.share(pods)), now)
 	if low > want {
 		notes = []Note{{Waiting, StableNotAvailable, fmt.Sprintf(
@@ -183,16 +228,43 @@ func (v *view) mayLower(g goal, want, now int32) (low int32, notes []Note) {
 	return low, notes
 }
 
-func reweigh(s traffic.Split, weight int32) traffic.Split {
-	st, _ := s.Of(traffic.Stable)
-	ca, _ := s.Of(traffic.Canary)
-	return traffic.Two(s.Total, weight, st, ca)
+// reweigh is the written split with another share for the canary, and with the given
+// extra destinations. Stable gets the rest.
+func (v *view) reweigh(weight int32, extras []traffic.Destination) traffic.Split {
+	st, _ := v.Traffic.Written.Of(traffic.Stable)
+	ca, _ := v.Traffic.Written.Of(traffic.Canary)
+	s := traffic.Two(v.total, weight, st, ca)
+	for _, x := range extras {
+		x.Weight = min(x.Weight, s.Destinations[0].Weight)
+		s.Destinations[0].Weight -= x.Weight
+		s.Destinations = append(s.Destinations, x)
+	}
+	return s
+}
+
+// listed keeps those extra destinations that the persisted status lists: the Experiment
+// keeps its pods by that (L4).
+func (v *view) listed(extras []traffic.Destination) (list []traffic.Destination) {
+	w := v.Status.Canary.Weights
+	if w == nil {
+		return nil
+	}
+	for _, x := range extras {
+		for _, a := range w.Additional {
+			if a.PodTemplateHash == x.Hash && a.ServiceName == x.Service {
+				list = append(list, x)
+				break
+			}
+		}
+	}
+	return list
 }
 
 // plainServices keeps the Services of a canary without a router: each selects one
 // revision for people and tests to reach (core.md §5.14).
 func (v *view) plainServices(g goal) (acts []Action, notes []Note) {
-	for _, p := range []struct{ name, hash string }{{v.canary.StableService, g.stable}, {v.canary.CanaryService, g.canary}} {
+	stable, canary := Roles(&v.Spec, &v.Status)
+	for _, p := range []struct{ name, hash string }{{stable, g.stable}, {canary, g.canary}} {
 		s, found := v.service(p.name)
 		if !found || p.hash == "" || s.Hash == p.hash && s.Managed {
 			continue

@@ -1,16 +1,18 @@
 package rollout
 
 import (
+	"maps"
 	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/traffic"
 )
 
 // baseStatus is the part of the status that is computed afresh from the facts, with
 // what carries over from the last one (core.md §1.6).
-func baseStatus(v *view) v1alpha1.RolloutStatus {
+func baseStatus(v *view, g goal) v1alpha1.RolloutStatus {
 	old := v.Status.DeepCopy()
 	st := v1alpha1.RolloutStatus{
 		ObservedGeneration: strconv.FormatInt(v.Generation, 10),
@@ -33,7 +35,8 @@ func baseStatus(v *view) v1alpha1.RolloutStatus {
 	st.Canary.CurrentStepAnalysisRunStatus = old.Canary.CurrentStepAnalysisRunStatus
 	st.Canary.CurrentBackgroundAnalysisRunStatus = old.Canary.CurrentBackgroundAnalysisRunStatus
 	st.Canary.StablePingPong = old.Canary.StablePingPong
-	st.Canary.Weights = weights(v)
+	st.Canary.CurrentExperiment = old.Canary.CurrentExperiment
+	st.Canary.Weights = weights(v, g)
 	for i := range v.Revisions {
 		r := &v.Revisions[i]
 		st.Replicas += r.Actual
@@ -41,6 +44,12 @@ func baseStatus(v *view) v1alpha1.RolloutStatus {
 		st.AvailableReplicas += r.Available
 	}
 	st.HPAReplicas = st.Replicas
+	if v.Workload != nil {
+		st.WorkloadObservedGeneration = strconv.FormatInt(v.Workload.Generation, 10)
+	}
+	if v.blue != nil {
+		blueStatus(v, &st, old)
+	}
 	if v.current != nil {
 		st.UpdatedReplicas = v.current.Actual
 	} else if v.NameTaken {
@@ -51,6 +60,38 @@ func baseStatus(v *view) v1alpha1.RolloutStatus {
 		st.CollisionCount = &count
 	}
 	return st
+}
+
+// blueStatus is what blue-green says differently: its Services, and the counters that an
+// autoscaler sees are those of the active revision (core.md §1.6).
+func blueStatus(v *view, st, old *v1alpha1.RolloutStatus) {
+	st.BlueGreen = old.BlueGreen
+	preview := ""
+	if d, ok := v.Traffic.Written.Of(traffic.Canary); ok && d.Service != "" {
+		preview = d.Hash
+	}
+	st.BlueGreen.ActiveSelector, st.BlueGreen.PreviewSelector = v.activeHash(), preview
+	if v.blue.PrePromotionAnalysis == nil {
+		st.BlueGreen.PrePromotionAnalysisRunStatus = nil
+	}
+	if v.blue.PostPromotionAnalysis == nil {
+		st.BlueGreen.PostPromotionAnalysisRunStatus = nil
+	}
+	r := v.revision(v.activeHash())
+	if r == nil {
+		return
+	}
+	st.HPAReplicas, st.ReadyReplicas, st.AvailableReplicas = r.Actual, r.Ready, r.Available
+	if v.Spec.Selector == nil {
+		return
+	}
+	own := v.Spec.Selector.DeepCopy()
+	own.MatchLabels = maps.Clone(own.MatchLabels)
+	if own.MatchLabels == nil {
+		own.MatchLabels = map[string]string{}
+	}
+	own.MatchLabels[v1alpha1.PodTemplateHashLabel] = r.Hash
+	st.Selector = metav1.FormatLabelSelector(own)
 }
 
 // invalidStatus changes only what an invalid spec may change (core.md §1.7.4).

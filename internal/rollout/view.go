@@ -2,8 +2,10 @@ package rollout
 
 import (
 	"slices"
+	"time"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/traffic"
 )
 
 // mode is where a rollout stands, seen from far away.
@@ -25,27 +27,31 @@ const (
 // view is a Snapshot with what every function derives from it, computed once.
 type view struct {
 	*Snapshot
+	// blue is nil for a canary; canary is never nil, and empty for blue-green.
+	blue   *v1alpha1.BlueGreenStrategy
 	canary *v1alpha1.CanaryStrategy
+	rules  rules
 	steps  []step
 	mode   mode
 	// n is the wanted number of pods; total is the sum of the weights.
 	n, total int32
-	// index is the persisted position, within 0..len(steps).
+	// dynamic: stable shrinks as the canary's weight grows.
+	dynamic bool
+	// index is the position, within 0..len(steps).
 	index int
 	// hash is the pod template hash of the wanted revision, existing or not.
 	hash            string
 	current, stable *Revision
 	// others are neither current nor stable, newest first.
 	others []*Revision
+	// express says why the steps are left out, "" when they are not.
+	express string
 }
 
 func newView(s *Snapshot) *view {
-	v := &view{Snapshot: s, canary: s.Spec.Strategy.Canary, n: s.Spec.ReplicasOrDefault(), hash: s.TemplateHash}
-	if v.canary == nil {
-		v.canary = &v1alpha1.CanaryStrategy{}
-	}
-	v.total = v.canary.TrafficRouting.MaxTrafficWeightOrDefault()
-	v.steps = compile(v.canary, s.Routed)
+	v := &view{Snapshot: s, n: max(s.Spec.ReplicasOrDefault(), 0), hash: s.TemplateHash}
+	v.compile()
+	v.total = v.rules.total
 	for i := range s.Revisions {
 		r := &s.Revisions[i]
 		if r.Current {
@@ -61,6 +67,10 @@ func newView(s *Snapshot) *view {
 		}
 	}
 	v.mode = v.where()
+	v.express = v.expressway()
+	if v.blue != nil {
+		v.steps = v.blueSteps(v.express != "")
+	}
 	v.index = v.position()
 	return v
 }
@@ -82,20 +92,149 @@ func (v *view) where() mode {
 	return stepping
 }
 
+// Why an update leaves its steps out, in the words of the RolloutCompleted event
+// (core.md §5.8, §6.9). An active Service without a revision is a first deployment.
+const (
+	expressFull   = "Full promotion requested"
+	expressWindow = "Rollback within window"
+	expressFast   = "Fast rollback"
+	expressFirst  = "Initial deploy"
+)
+
+// expressway says why the steps are left out, "" when they are not.
+func (v *view) expressway() string {
+	if v.mode != stepping {
+		return ""
+	}
+	switch {
+	case v.Status.PromoteFull:
+		return expressFull
+	case v.inWindow():
+		return expressWindow
+	case v.blue == nil:
+		return ""
+	case v.activeHash() == "":
+		return expressFirst
+	case v.current != nil && v.olderThan(v.current, v.stable) && v.Now.Before(v.current.RetireAt):
+		// Its pods stand because their delay has not run out (core.md §5.9).
+		return expressFast
+	}
+	return ""
+}
+
+// inWindow reports that the wanted revision is older than stable with fewer revisions
+// between them than the rollback window allows (core.md §5.9).
+func (v *view) inWindow() bool {
+	w := v.Spec.RollbackWindow
+	if w == nil || w.Revisions <= 0 || v.current == nil || v.stable == nil || !v.olderThan(v.current, v.stable) {
+		return false
+	}
+	between := int32(0)
+	for _, r := range v.others {
+		if v.olderThan(v.current, r) && v.olderThan(r, v.stable) {
+			between++
+		}
+	}
+	return between < w.Revisions
+}
+
+// olderThan orders revisions by their making; two of one second by the number that each
+// got first (core.md §16 no. 32).
+func (*view) olderThan(a, b *Revision) bool {
+	if !a.Created.Equal(b.Created) {
+		return a.Created.Before(b.Created)
+	}
+	return a.Born < b.Born
+}
+
 func (v *view) position() int {
 	switch {
 	case v.mode == done || v.mode == first:
 		return len(v.steps)
-	case v.mode == aborted || v.Status.CurrentStepIndex == nil:
+	case v.mode != stepping:
+		return 0
+	case v.blue != nil:
+		return v.bluePosition()
+	case v.express == expressWindow:
+		return len(v.steps)
+	case v.Status.CurrentStepIndex == nil:
 		return 0
 	}
 	return min(max(int(*v.Status.CurrentStepIndex), 0), len(v.steps))
 }
 
+// bluePosition finds the first step that is not behind the rollout. Blue-green has no
+// published index, so what was persisted and what is observed say where it stands: the
+// active Service, the verdicts, the pause, and the check point that marks its end.
+func (v *view) bluePosition() int {
+	if v.retrying() && v.activeHash() != v.hash {
+		return 0 // what the former attempt has reached does not count
+	}
+	for i, s := range v.steps {
+		if !v.behind(s) {
+			return i
+		}
+	}
+	return len(v.steps)
+}
+
+func (v *view) behind(s step) bool {
+	st := &v.Status
+	served := v.activeHash() == v.hash
+	switch s.kind {
+	case previewStep:
+		// Pods that come and go later do not undo what has begun (core.md §15 no. 106).
+		begun := v.runNamed(st.BlueGreen.PrePromotionAnalysisRunStatus) || len(st.PauseConditions) > 0 || resumed(st)
+		return served || st.BlueGreen.ScaleUpPreviewCheckPoint || begun ||
+			v.current != nil && v.reached(v.current, s.pods) && v.shown()
+	case analysisStep:
+		return s.run == PrePromotion && (served || st.BlueGreen.ScaleUpPreviewCheckPoint) || v.passed(s.run)
+	case pauseStep:
+		return served || st.BlueGreen.ScaleUpPreviewCheckPoint
+	case cutoverStep:
+		return served
+	}
+	return false
+}
+
+// runNamed reports that the status names a run of the present attempt.
+func (v *view) runNamed(ref *v1alpha1.RolloutAnalysisRunStatus) bool {
+	return ref != nil && ref.Name != "" && !v.retrying()
+}
+
+// retrying: an abort was taken back, and this is the first pass that knows it.
+func (v *view) retrying() bool { return v.mode == stepping && v.Status.AbortedAt != nil }
+
+// shown reports that the preview Service, if there is one, is known to lead to the new
+// revision only, so that a test through it meets no old pod (rivals.md no. 11).
+func (v *view) shown() bool {
+	d, found := v.Traffic.Written.Of(traffic.Canary)
+	return !found || d.Service == "" || v.pointsOnly(traffic.Canary, v.hash)
+}
+
+// passed reports whether the run that the status names for a promotion has succeeded.
+func (v *view) passed(k RunKind) bool {
+	ref := *refOf(&v.Status, k)
+	if !v.runNamed(ref) {
+		return false
+	}
+	i := slices.IndexFunc(v.Runs, func(r Run) bool { return r.Name == ref.Name })
+	if i < 0 {
+		return ref.Status == v1alpha1.AnalysisPhaseSuccessful
+	}
+	return verdict(&v.Runs[i]) == v1alpha1.AnalysisPhaseSuccessful
+}
+
+// activeHash is the revision that the stable role's Service selects.
+func (v *view) activeHash() string {
+	d, _ := v.Traffic.Written.Of(traffic.Stable)
+	return d.Hash
+}
+
 // full reports whether everything should move to the new revision without further
 // steps: the user asked for it, or the steps are through.
 func (v *view) full() bool {
-	return v.Status.PromoteFull || v.index >= len(v.steps)
+	return v.express == expressFull || v.index >= len(v.steps)
 }
 
 // at returns the step of the position; ok is false past the end.
@@ -112,8 +251,11 @@ func (v *view) need(weight int32) int32 {
 	if weight <= 0 || v.total <= 0 {
 		return 0
 	}
-	return int32((int64(v.n)*int64(weight) + int64(v.total) - 1) / int64(v.total))
+	return int32(min((int64(v.n)*int64(weight)+int64(v.total)-1)/int64(v.total), maxCount))
 }
+
+// maxCount bounds pod counts, so that no sum of two overflows.
+const maxCount = 1 << 29
 
 // share is the largest share of the traffic that so many pods can take.
 func (v *view) share(pods int32) int32 {
@@ -144,6 +286,21 @@ func (v *view) service(name string) (s Service, found bool) {
 // canRemove is false while any fact is missing that could speak against taking pods away.
 func (v *view) canRemove() bool {
 	return len(v.Trouble) == 0 && (!v.Routed || (v.Traffic.Known && v.Traffic.Problem == ""))
+}
+
+// overdue reports that an abort has waited for stable as long as the user lets a rollout
+// stand still. From then on whatever pods stable has must do.
+func (v *view) overdue() bool {
+	at := v.abortDue()
+	return !at.IsZero() && v.Now.After(at)
+}
+
+// abortDue is when an abort stops waiting for stable; zero when none runs.
+func (v *view) abortDue() time.Time {
+	if v.mode != aborted || v.Status.AbortedAt == nil {
+		return time.Time{}
+	}
+	return v.Status.AbortedAt.Add(v.progressDeadline())
 }
 
 // available is the number of pods that can be counted on: those that are there now, less
