@@ -196,11 +196,11 @@ func (p *progress) nextStep(g goal, t tests) {
 	}
 	why, open := passes(p.view, g, t, s)
 	p.notes = append(p.notes, why...)
-	if !open || p.retrying() {
+	if p.blue != nil {
+		p.nextBlue(s, open)
 		return
 	}
-	if p.blue != nil {
-		p.leaveBlue(s)
+	if !open || p.retrying() {
 		return
 	}
 	p.setIndex(p.index + 1)
@@ -209,10 +209,16 @@ func (p *progress) nextStep(g goal, t tests) {
 	p.event(RolloutStepCompleted, "Rollout step %d/%d completed (%s)", p.index+1, len(p.steps), s.text)
 }
 
-// leaveBlue records what the facts do not show by themselves: that the pause is over.
-func (p *progress) leaveBlue(s step) {
-	if s.kind == pauseStep {
+// nextBlue records what the facts do not show by themselves: that everything before the
+// cutover is through.
+func (p *progress) nextBlue(s step, open bool) {
+	if p.retrying() {
+		return
+	}
+	if s.kind == pauseStep && open {
 		p.dropPause(v1alpha1.PauseReasonBlueGreenPause)
+	}
+	if s.kind == pauseStep && open || s.kind == cutoverStep && p.express == "" && !p.Spec.Paused {
 		p.st.BlueGreen.ScaleUpPreviewCheckPoint = true
 	}
 }

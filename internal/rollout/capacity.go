@@ -79,6 +79,9 @@ func (v *view) floor(r *Revision, to int32) (low int32, notes []Note) {
 		return to, nil
 	}
 	low = v.need(v.Traffic.Exposure(r.Hash))
+	if v.planned != nil {
+		low = max(low, v.need(v.planned.On(r.Hash)))
+	}
 	if s, ok := v.at(); ok && r == v.current && s.scale != nil && low > 0 {
 		low = min(low, max(v.stepPods(s), 1)) // the user's own count, but never nobody
 	}

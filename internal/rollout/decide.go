@@ -1,6 +1,9 @@
 package rollout
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Decide answers what to do about one Rollout, given everything that is known of it.
 func Decide(s Snapshot) Plan {
@@ -25,11 +28,17 @@ func Decide(s Snapshot) Plan {
 
 // move adds what changes pods and traffic.
 func (p *Plan) move(v *view, g goal) {
-	for _, f := range []func(*view, goal) ([]Action, []Note){capacity, split} {
-		acts, notes := f(v, g)
-		kept, held := v.guard(acts)
-		p.Actions, p.Notes = append(p.Actions, kept...), append(append(p.Notes, notes...), held...)
+	shares, why := split(v, g)
+	shares, held := v.guard(shares)
+	for _, a := range shares {
+		if s, ok := a.(SetSplit); ok {
+			v.planned = &s.Split
+		}
 	}
+	pods, notes := capacity(v, g)
+	pods, kept := v.guard(pods)
+	p.Actions = append(append(p.Actions, pods...), shares...)
+	p.Notes = slices.Concat(p.Notes, notes, kept, why, held)
 }
 
 // invalid leaves everything as it is while the spec, or what it names, is invalid; only

@@ -17,11 +17,17 @@ type node struct {
 	Seen small // what the running plan was made from
 	Left uint16
 	Busy bool
+	// Flight is a write of a former leader that may still arrive: 1 + its index in the
+	// plan that was made from From; 0 for none.
+	Flight int8
+	From   small
 }
 
 // chance says what may happen besides the controller's own work.
 type chance struct {
 	abort, full, supersede, back, scale, drift, forget, die, stop bool
+	// lead: another controller takes over; one write of the former may still arrive.
+	lead bool
 }
 
 type search struct {
@@ -64,6 +70,7 @@ func (q *search) next(n node, emit func(node)) {
 	crash.Busy, crash.Left, crash.Seen = false, 0, small{}
 	emit(crash)
 	p := q.decide(n.Seen)
+	q.takeOver(n, p, emit)
 	for i := 0; i <= len(p.Actions); i++ {
 		if n.Left&(1<<i) == 0 {
 			continue
@@ -85,6 +92,65 @@ func (q *search) next(n node, emit func(node)) {
 		}
 		emit(m)
 	}
+}
+
+// takeOver lets another controller lead. It knows nothing of the data plane, and one write
+// of the former leader may still be on its way: within the settle time, for the former
+// leader ends itself seconds before the lease does.
+func (q *search) takeOver(n node, p Plan, emit func(node)) {
+	if !q.may.lead || n.S.Surprises == 0 || n.S.Unknown {
+		return
+	}
+	for i := range p.Actions {
+		if n.Left&(1<<i) != 0 {
+			m := n
+			m.Busy, m.Left, m.Seen = false, 0, small{}
+			m.S.Unknown = true
+			m.S.Surprises--
+			m.Flight, m.From = int8(i+1), n.Seen
+			emit(m)
+		}
+	}
+}
+
+// arrive lets the former leader's write land, if its object is still as it was: every
+// write carries the version of what it was decided upon.
+func (q *search) arrive(n node, emit func(node)) {
+	if n.Flight == 0 {
+		return
+	}
+	act := q.decide(n.From).Actions[n.Flight-1]
+	if !sameObject(act, &n.S, &n.From) {
+		return
+	}
+	m := n
+	m.Flight, m.From = 0, small{}
+	if law := q.do(&m.S, n.From.N, act); law != "" {
+		q.note(law+" (by a former leader)", n)
+	}
+	emit(m)
+}
+
+// sameObject reports that the object of a write is as it was.
+func sameObject(act Action, a, b *small) bool {
+	rev := func(hash string) bool { i := indexOf(hash); return a.Revs[i] == b.Revs[i] }
+	switch x := act.(type) {
+	case Scale:
+		return rev(x.Hash)
+	case Renumber:
+		return rev(x.Hash)
+	case Retire:
+		return rev(x.Hash)
+	case Delete:
+		return rev(x.Hash)
+	case EnsureRevision:
+		return rev(x.Hash)
+	case SetSelector:
+		return a.Canary == b.Canary && a.StableTo == b.StableTo
+	case SetSplit:
+		return a.Weight == b.Weight && a.Extra == b.Extra
+	}
+	return a.Run == b.Run && a.RunStopped == b.RunStopped && a.RunRev == b.RunRev && a.Trial == b.Trial
 }
 
 // sameIntent is the optimistic lock of the status write: it fails if a person changed
@@ -134,6 +200,9 @@ func (q *search) checkPosition(seen, now *small) string {
 	if seen.Abort && !now.Abort {
 		return "an abort was dropped"
 	}
+	if q.kind == PostPromotion && now.Stable == seen.Template && !seen.passedRun(seen.Template) && seen.Template == revs-1 {
+		return "promoted before the analysis after the cutover succeeded"
+	}
 	if a := int8(q.analysisStep()); a >= 0 && seen.Index == a && now.Index > a && (seen.Run != 2 || seen.RunStopped) {
 		return "the position passed an analysis that has not succeeded"
 	}
@@ -145,6 +214,13 @@ func (q *search) surroundings(n node, emit func(node)) {
 	q.podsMove(n, emit)
 	q.dataPlane(n, emit)
 	q.people(n, emit)
+	q.arrive(n, emit)
+	q.trial(n, emit)
+	if n.S.Dated == 1 && n.S.Abort {
+		m := n
+		m.S.Dated = 2
+		emit(m)
+	}
 	if n.S.Run == 1 {
 		for _, verdict := range []int8{2, 3} {
 			m := n
@@ -158,6 +234,32 @@ func (q *search) surroundings(n node, emit func(node)) {
 			m.S.Revs[i].Retire = retDue
 			emit(m)
 		}
+	}
+}
+
+// trial is what the Experiment controller does: its pods come up, it ends, and then its
+// pods go, unless the Rollout's status still names them.
+func (q *search) trial(n node, emit func(node)) {
+	s := n.S
+	if s.Trial == 1 {
+		for _, end := range []int8{2, 3} {
+			m := n
+			m.S.Trial = end
+			emit(m)
+		}
+	}
+	if s.Trial == 1 && !s.TrialUp {
+		m := n
+		m.S.TrialUp = true
+		emit(m)
+	}
+	if s.Trial != 1 && s.TrialUp && !s.Listed {
+		if s.Extra || s.LiveExtra {
+			q.note("pods of an experiment went while it might get traffic", n)
+		}
+		m := n
+		m.S.TrialUp = false
+		emit(m)
 	}
 }
 
@@ -186,6 +288,8 @@ func (q *search) dataPlane(n node, emit func(node)) {
 	m := n
 	m.S.LiveWeights, m.S.LiveCanary, m.S.LiveStable = 1<<n.S.Weight, 1<<n.S.Canary, 1<<n.S.StableTo
 	m.S.Unknown = false
+	m.S.LiveExtra = n.S.Extra
+	m.Flight, m.From = 0, small{}
 	if m != n {
 		emit(m)
 	}
@@ -204,7 +308,7 @@ func (q *search) people(n node, emit func(node)) {
 		m.S.Paused = false
 		emit(m)
 	}
-	if s.Abort {
+	if s.Abort && s.Dated > 0 {
 		m := n
 		m.S.Abort = false
 		emit(m)
@@ -304,19 +408,50 @@ var (
 		Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: "ok"}}}}}
 )
 
-// worlds are the searches of `make test`. Each allows a few surprises out of one group,
-// which keeps the space finite and small enough to visit whole.
-var worlds = map[string]struct {
-	steps     []v1alpha1.CanaryStep
+var (
+	auto, byHand = true, false
+	few          = int32(1)
+	okAnalysis   = &v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: "ok"}}}
+	w10          = int32(trialWeight)
+	trialSteps   = []v1alpha1.CanaryStep{{SetWeight: &w50}, {Experiment: &v1alpha1.RolloutExperimentStep{
+		Templates: []v1alpha1.RolloutExperimentTemplate{{Name: "trial", SpecRef: v1alpha1.CanarySpecRef, Weight: &w10}}}}}
+)
+
+// world is one search of `make test`. Each allows a few surprises out of one group, which
+// keeps the space finite and small enough to visit whole.
+type world struct {
+	*arena
 	n         int8
 	surprises int8
 	may       chance
-}{
-	"weights and a pause, one pod: abort, full promotion":           {twoSet, 1, 3, chance{abort: true, full: true, supersede: true}},
-	"weights and a pause, two pods: abort, supersede, back":         {twoSet, 2, 3, chance{abort: true, supersede: true, back: true}},
-	"weights and a pause, two pods: pods die, restart, drift":       {twoSet, 2, 2, chance{supersede: true, die: true, forget: true, drift: true}},
-	"weights and a pause: an autoscaler changes the count":          {twoSet, 2, 3, chance{abort: true, supersede: true, scale: true}},
-	"weights and an analysis that may fail, two pods":               {check, 2, 2, chance{abort: true, supersede: true, forget: true, stop: true}},
-	"no steps at all: everything moves by pods and traffic alone":   {nil, 2, 3, chance{abort: true, supersede: true, back: true, forget: true}},
-	"weights and a pause, three pods: full promotion and roll back": {twoSet, 3, 2, chance{full: true, supersede: true, back: true}},
+}
+
+func canaryWorld(steps []v1alpha1.CanaryStep, n, surprises int8, may chance) world {
+	return world{newArena(steps, nil), n, surprises, may}
+}
+
+func blueWorld(b v1alpha1.BlueGreenStrategy, n, surprises int8, may chance) world {
+	return world{newBlueArena(b), n, surprises, may}
+}
+
+var worlds = map[string]world{
+	"weights and a pause, one pod: abort, full promotion":           canaryWorld(twoSet, 1, 3, chance{abort: true, full: true, supersede: true}),
+	"weights and a pause, two pods: abort, supersede, back":         canaryWorld(twoSet, 2, 3, chance{abort: true, supersede: true, back: true}),
+	"weights and a pause, two pods: pods die, restart, drift":       canaryWorld(twoSet, 2, 2, chance{supersede: true, die: true, forget: true, drift: true}),
+	"weights and a pause: an autoscaler changes the count":          canaryWorld(twoSet, 2, 3, chance{abort: true, supersede: true, scale: true}),
+	"weights and an analysis that may fail, two pods":               canaryWorld(check, 2, 2, chance{abort: true, supersede: true, forget: true, stop: true}),
+	"no steps at all: everything moves by pods and traffic alone":   canaryWorld(nil, 2, 3, chance{abort: true, supersede: true, back: true, forget: true}),
+	"weights and a pause, three pods: full promotion and roll back": canaryWorld(twoSet, 3, 2, chance{full: true, supersede: true, back: true}),
+	"weights and a pause, two pods: another leader":                 canaryWorld(twoSet, 2, 2, chance{abort: true, supersede: true, lead: true}),
+	"stable shrinks with the weight, two pods": {newArena(twoSet, func(c *v1alpha1.CanaryStrategy) { c.DynamicStableScale = true }),
+		2, 2, chance{abort: true, supersede: true, back: true}},
+	"an experiment with weight, two pods": canaryWorld(trialSteps, 2, 2, chance{abort: true, supersede: true}),
+	"blue-green at once, two pods":        blueWorld(v1alpha1.BlueGreenStrategy{}, 2, 3, chance{abort: true, supersede: true, back: true, full: true}),
+	"blue-green by hand with a small preview": blueWorld(v1alpha1.BlueGreenStrategy{AutoPromotionEnabled: &byHand, PreviewReplicaCount: &few},
+		2, 2, chance{abort: true, supersede: true, scale: true, forget: true}),
+	"blue-green with an analysis before": blueWorld(v1alpha1.BlueGreenStrategy{PrePromotionAnalysis: okAnalysis}, 1, 3,
+		chance{abort: true, supersede: true, stop: true}),
+	"blue-green with an analysis after": blueWorld(v1alpha1.BlueGreenStrategy{PostPromotionAnalysis: okAnalysis}, 2, 2,
+		chance{abort: true, supersede: true, stop: true, die: true}),
+	"blue-green, another leader, pods die": blueWorld(v1alpha1.BlueGreenStrategy{}, 2, 3, chance{abort: true, supersede: true, lead: true, die: true}),
 }

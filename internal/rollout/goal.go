@@ -107,13 +107,7 @@ func stepGoal(v *view) goal {
 	written := v.Traffic.Written.Weight(traffic.Canary)
 	switch s, ok := v.at(); {
 	case v.blue != nil:
-		g.pods = v.n
-		if ok {
-			g.pods = s.pods
-		}
-		if !ok || s.serves {
-			g.stable = v.hash
-		}
+		v.blueGoal(&g, s, ok)
 	case v.express == expressFull:
 		// The share stays: promotion moves it in one go once n pods are available.
 		g.weight, g.pods = written, v.n
@@ -124,13 +118,28 @@ func stepGoal(v *view) goal {
 		g.headers, g.mirrors = s.headers, s.mirrors
 		g.extras = v.extras(s)
 	}
-	if v.dynamic && !v.fixedPods() {
+	if v.dynamic && !v.fixedPods() && !v.parks(g) {
 		g.stablePods = v.floorPods(v.need(v.total - g.weight))
 	}
 	if v.Spec.Paused {
 		v.hold(&g, written)
 	}
 	return g
+}
+
+// blueGoal is a step of blue-green. The cutover waits until it is on record that
+// everything before it is through (L4): a preview of few pods grows only then.
+func (v *view) blueGoal(g *goal, s step, more bool) {
+	g.pods = v.n
+	if more {
+		g.pods = s.pods
+	}
+	switch {
+	case s.kind == cutoverStep && v.express == "" && !v.Status.BlueGreen.ScaleUpPreviewCheckPoint:
+		g.pods = v.steps[0].pods
+	case !more || s.serves:
+		g.stable = v.hash
+	}
 }
 
 // hold is a user's pause: nothing starts, and what runs keeps its size and share.

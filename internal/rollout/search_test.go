@@ -10,10 +10,11 @@ import (
 // TestSearchFindsNoBrokenLaw visits every state that the worlds can reach, with every
 // order and every loss of actions, and holds each step against the safety laws. Then it
 // looks for states that no longer lead to the good end.
+// Covers: outage 1, outage 2, outage 5, outage 6, outage 22.
 func TestSearchFindsNoBrokenLaw(t *testing.T) {
 	var edges, states int
 	for name, w := range worlds {
-		q := &search{arena: newArena(w.steps, nil), plan: Decide, may: w.may}
+		q := &search{arena: w.arena, plan: Decide, may: w.may}
 		init := q.quiet(w.n)
 		init.Surprises = w.surprises
 		_, order, rev := q.run(init, 40_000_000)
@@ -39,6 +40,7 @@ var mutants = map[string]struct {
 	// deadEnd: the mutant is safe but never arrives.
 	deadEnd bool
 }{
+	// Covers: outage 2, outage 3.
 	"forgets that the data plane lags": {world: "weights and a pause, two pods: abort, supersede, back",
 		plan: func(s Snapshot) Plan {
 			s.Traffic.Live, s.Traffic.Known = []traffic.Split{s.Traffic.Written}, true
@@ -55,6 +57,7 @@ var mutants = map[string]struct {
 			}
 			return p
 		}},
+	// Covers: outage 1.
 	"moves weight without looking at pods": {world: "weights and a pause, two pods: abort, supersede, back",
 		plan: func(s Snapshot) Plan {
 			s.Revisions = append([]Revision(nil), s.Revisions...)
@@ -91,6 +94,7 @@ var mutants = map[string]struct {
 			p.Status.Abort = false
 			return p
 		}},
+	// Covers: outage 6, defect 17.
 	"takes the pods of an overtaken canary at once": {world: "weights and a pause, two pods: abort, supersede, back",
 		plan: func(s Snapshot) Plan {
 			p := Decide(s)
@@ -101,6 +105,7 @@ var mutants = map[string]struct {
 			}
 			return p
 		}},
+	// Covers: outage 5.
 	"points a role before its weight is parked": {world: "weights and a pause, two pods: abort, supersede, back",
 		plan: func(s Snapshot) Plan {
 			p := Decide(s)
@@ -116,6 +121,7 @@ var mutants = map[string]struct {
 			}
 			return Decide(s)
 		}},
+	// Covers: defect 2, outage 66.
 	"promotes on a stopped analysis": {world: "weights and an analysis that may fail, two pods",
 		plan: func(s Snapshot) Plan {
 			s.Runs = append([]Run(nil), s.Runs...)
@@ -130,7 +136,7 @@ func TestSearchCatchesMutants(t *testing.T) {
 	for name, m := range mutants {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			w := worlds[m.world]
-			q := &search{arena: newArena(w.steps, nil), plan: m.plan, may: w.may, first: !m.deadEnd}
+			q := &search{arena: w.arena, plan: m.plan, may: w.may, first: !m.deadEnd}
 			init := q.quiet(w.n)
 			init.Surprises = w.surprises
 			_, order, rev := q.run(init, 40_000_000)

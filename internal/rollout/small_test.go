@@ -1,6 +1,9 @@
 package rollout
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,12 +37,24 @@ type small struct {
 	// N is spec.replicas; Template is the revision that the spec asks for.
 	N, Template int8
 	// the persisted position
-	Stable, Pos, Index   int8
-	Abort, Full, Paused  bool
-	CtrlPause            bool
-	Run                  int8 // 0 none, 1 running, 2 success, 3 failed
-	RunNamed, RunStopped bool
-	RunRev               int8
+	Stable, Pos, Index  int8
+	Abort, Full, Paused bool
+	CtrlPause           bool
+	Run                 int8 // 0 none, 1 running, 2 success, 3 failed
+	RunStopped          bool
+	RunRev              int8
+	// Named is the revision, from 1, whose run the status names; 0 for none.
+	Named int8
+	// Dated is when the abort was: 0 never, 1 just now, 2 longer ago than it may wait.
+	Dated int8
+	// Check is blue-green's check point; Pause is the kind of pause condition: 1 of a step.
+	Check bool
+	// Trial is the experiment of the canary's step: 0 none, 1 running, 2 successful,
+	// 3 failed. TrialUp: its pods are there. Listed: the status names its destination.
+	// Extra: the route gives it its weight; LiveExtra: the data plane may.
+	Trial                             int8
+	TrialUp, Listed, Extra, LiveExtra bool
+	TrialNamed                        bool
 	// the route objects: index into small weights, and who the roles point at
 	Weight, Canary, StableTo int8
 	// what the data plane may still do: bit sets over weights and revisions
@@ -53,8 +68,24 @@ type small struct {
 type arena struct {
 	weights []int32 // the weights that can be written; 0 and 100 among them
 	steps   []v1alpha1.CanaryStep
+	blue    *v1alpha1.BlueGreenStrategy
+	kind    RunKind // of the one run that the world has at a time
 	spec    v1alpha1.RolloutSpec
 	hash    string
+}
+
+// newBlueArena is the small world of a blue-green rollout.
+func newBlueArena(b v1alpha1.BlueGreenStrategy) *arena {
+	b.ActiveService, b.PreviewService = "stable", "canary"
+	a := &arena{weights: []int32{0}, blue: &b, kind: PrePromotion}
+	if b.PostPromotionAnalysis != nil {
+		a.kind = PostPromotion
+	}
+	a.spec = v1alpha1.RolloutSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "demo"}},
+		Strategy: v1alpha1.RolloutStrategy{BlueGreen: &b},
+	}
+	return a
 }
 
 var smallHashes = [revs]string{"v1", "v2", "v3"}
@@ -69,7 +100,7 @@ func newArena(steps []v1alpha1.CanaryStep, change func(*v1alpha1.CanaryStrategy)
 	if change != nil {
 		change(c)
 	}
-	a := &arena{steps: c.Steps, hash: v1alpha1.StepHash(c.Steps)}
+	a := &arena{steps: c.Steps, kind: StepRun, hash: v1alpha1.StepHash(c.Steps)}
 	seen := map[int32]bool{0: true, 100: true}
 	for _, s := range steps {
 		if s.SetWeight != nil {
@@ -124,11 +155,20 @@ func (a *arena) weightIndex(w int32) int8 {
 	return int8(len(a.weights) - 1)
 }
 
-func (a *arena) split(weight, canary, stable int8) traffic.Split {
-	return traffic.Two(100, a.weights[weight],
+func (a *arena) split(weight, canary, stable int8, extra bool) traffic.Split {
+	s := traffic.Two(100, a.weights[weight],
 		traffic.Destination{Service: "stable", Hash: hashOf(stable)},
 		traffic.Destination{Service: "canary", Hash: hashOf(canary)})
+	if extra {
+		x := traffic.Destination{Role: traffic.Extra, Service: "trial", Hash: "trial", Weight: min(trialWeight, s.Destinations[0].Weight)}
+		s.Destinations[0].Weight -= x.Weight
+		s.Destinations = append(s.Destinations, x)
+	}
+	return s
 }
+
+// trialWeight is the share of the experiment in the small world.
+const trialWeight = 10
 
 // live lists every combination that the data plane may be serving.
 func (a *arena) live(s *small) []traffic.Split {
@@ -137,7 +177,10 @@ func (a *arena) live(s *small) []traffic.Split {
 		for c := int8(0); c < revs; c++ {
 			for st := int8(0); st < revs; st++ {
 				if s.LiveWeights&(1<<w) != 0 && s.LiveCanary&(1<<c) != 0 && s.LiveStable&(1<<st) != 0 {
-					out = append(out, a.split(w, c, st))
+					out = append(out, a.split(w, c, st, false))
+					if s.LiveExtra {
+						out = append(out, a.split(w, c, st, true))
+					}
 				}
 			}
 		}
@@ -159,7 +202,16 @@ func (a *arena) snapshot(s *small) Snapshot {
 		st.CurrentStepIndex = &idx
 	}
 	if s.Paused {
-		st.PauseConditions = []v1alpha1.PauseCondition{{Reason: v1alpha1.PauseReasonCanaryPauseStep, StartTime: metav1.NewTime(epoch)}}
+		reason := v1alpha1.PauseReasonCanaryPauseStep
+		if a.blue != nil {
+			reason = v1alpha1.PauseReasonBlueGreenPause
+		}
+		st.PauseConditions = []v1alpha1.PauseCondition{{Reason: reason, StartTime: metav1.NewTime(epoch)}}
+	}
+	st.BlueGreen.ScaleUpPreviewCheckPoint = s.Check
+	if s.Dated > 0 {
+		at := metav1.NewTime(epoch.Add(-time.Duration(s.Dated-1) * time.Hour))
+		st.AbortedAt = &at
 	}
 	newest := int64(0)
 	for i := int8(revs - 1); i >= 0; i-- {
@@ -182,23 +234,54 @@ func (a *arena) snapshot(s *small) Snapshot {
 	snap.Number = newest
 	snap.Services = []Service{{Name: "stable", Exists: true, Managed: true, Hash: hashOf(s.StableTo)},
 		{Name: "canary", Exists: true, Managed: true, Hash: hashOf(s.Canary)}}
-	snap.Traffic = traffic.State{Written: a.split(s.Weight, s.Canary, s.StableTo), Live: a.live(s), Known: !s.Unknown}
+	snap.Traffic = traffic.State{Written: a.split(s.Weight, s.Canary, s.StableTo, s.Extra), Live: a.live(s), Known: !s.Unknown}
 	a.runs(s, &snap)
+	a.trials(s, &snap)
 	return snap
 }
 
+// trials adds the experiment.
+func (a *arena) trials(s *small, snap *Snapshot) {
+	name := fmt.Sprintf("demo-%s-%d-%d", hashOf(s.RunRev), s.Revs[max(s.RunRev, 0)].Number, a.trialStep())
+	if s.TrialNamed {
+		snap.Status.Canary.CurrentExperiment = name
+	}
+	if s.Listed {
+		snap.Status.Canary.Weights = &v1alpha1.TrafficWeights{Additional: []v1alpha1.WeightDestination{{ServiceName: "trial", PodTemplateHash: "trial"}}}
+	}
+	if s.Trial == 0 {
+		return
+	}
+	x := Experiment{Name: name, Hash: hashOf(s.RunRev), Number: int64(s.Revs[s.RunRev].Number), Terminating: s.RunStopped, Created: epoch,
+		Phase:     []v1alpha1.AnalysisPhase{"", v1alpha1.AnalysisPhaseRunning, v1alpha1.AnalysisPhaseSuccessful, v1alpha1.AnalysisPhaseFailed}[s.Trial],
+		Templates: []ExperimentTemplate{{Name: "trial", Service: "trial", Hash: "trial"}}}
+	if s.TrialUp {
+		x.Templates[0].Available = 1
+	}
+	snap.Experiments = []Experiment{x}
+}
+
+func (a *arena) trialStep() int32 {
+	return int32(slices.IndexFunc(a.steps, func(s v1alpha1.CanaryStep) bool { return s.Experiment != nil }))
+}
+
 func (a *arena) runs(s *small, snap *Snapshot) {
-	name := "demo-" + hashOf(s.RunRev) + "-run"
-	if s.RunNamed {
-		snap.Status.Canary.CurrentStepAnalysisRunStatus = &v1alpha1.RolloutAnalysisRunStatus{Name: name}
+	if s.Named > 0 {
+		*refOf(&snap.Status, a.kind) = &v1alpha1.RolloutAnalysisRunStatus{Name: runName(s.Named - 1)}
 	}
 	if s.Run == 0 {
 		return
 	}
+	step := a.analysisStep()
+	if a.kind != StepRun {
+		step = -1
+	}
 	phase := []v1alpha1.AnalysisPhase{"", v1alpha1.AnalysisPhaseRunning, v1alpha1.AnalysisPhaseSuccessful, v1alpha1.AnalysisPhaseFailed}[s.Run]
-	snap.Runs = []Run{{Name: name, Kind: StepRun, Step: a.analysisStep(), Hash: hashOf(s.RunRev),
+	snap.Runs = []Run{{Name: runName(s.RunRev), Kind: a.kind, Step: step, Hash: hashOf(s.RunRev),
 		Number: int64(s.Revs[max(s.RunRev, 0)].Number), Phase: phase, Terminating: s.RunStopped, Created: epoch}}
 }
+
+func runName(rev int8) string { return "demo-" + hashOf(rev) + "-run" }
 
 func (a *arena) analysisStep() int32 {
 	for i, s := range a.steps {
@@ -219,7 +302,18 @@ func (a *arena) persist(s *small, p *Plan) {
 	}
 	s.Abort, s.Full, s.CtrlPause = st.Abort, st.PromoteFull, st.ControllerPause
 	s.Paused = len(st.PauseConditions) > 0
-	s.RunNamed = st.Canary.CurrentStepAnalysisRunStatus != nil
+	s.Named = 0
+	if ref := *refOf(st, a.kind); ref != nil {
+		s.Named = 1 + int8(slices.IndexFunc(smallHashes[:], func(h string) bool { return strings.Contains(ref.Name, h) }))
+	}
+	s.Check = st.BlueGreen.ScaleUpPreviewCheckPoint
+	if st.AbortedAt == nil {
+		s.Dated = 0
+	} else if s.Dated == 0 {
+		s.Dated = 1
+	}
+	s.TrialNamed = st.Canary.CurrentExperiment != ""
+	s.Listed = st.Canary.Weights != nil && len(st.Canary.Weights.Additional) > 0
 }
 
 // do carries out one action. It returns what law the action breaks, "" for none.
@@ -250,10 +344,18 @@ func (a *arena) do(s *small, n int8, act Action) (broken string) {
 	case SetSelector:
 		return a.doPoint(s, n, x.Service, indexOf(x.Hash))
 	case SetSplit:
-		w := a.weightIndex(x.Split.Weight(traffic.Canary))
-		broken = a.checkWeight(s, n, w)
-		s.Weight = w
-		s.LiveWeights |= 1 << w
+		return a.doSplit(s, n, x.Split)
+	case StartExperiment:
+		if s.Trial == 0 || s.RunRev != indexOf(x.Hash) || s.RunStopped {
+			s.Trial, s.RunRev, s.RunStopped = 1, indexOf(x.Hash), false
+		}
+	case StopExperiment:
+		s.RunStopped = true
+		if s.Trial == 1 {
+			s.Trial = 2
+		}
+	case DeleteExperiment:
+		s.Trial, s.RunStopped = 0, false
 	case StartRun:
 		if s.Run == 0 || s.RunRev != indexOf(x.Hash) || s.RunStopped {
 			s.Run, s.RunRev, s.RunStopped = 1, indexOf(x.Hash), false
@@ -266,6 +368,19 @@ func (a *arena) do(s *small, n int8, act Action) (broken string) {
 	case DeleteRun:
 		s.Run, s.RunStopped = 0, false
 	}
+	return broken
+}
+
+func (a *arena) doSplit(s *small, n int8, to traffic.Split) (broken string) {
+	w := a.weightIndex(to.Weight(traffic.Canary))
+	broken = a.checkWeight(s, n, w)
+	s.Weight = w
+	s.LiveWeights |= 1 << w
+	s.Extra = len(to.Extras()) > 0
+	if s.Extra && !s.TrialUp {
+		broken = "traffic went to an experiment that is not there"
+	}
+	s.LiveExtra = s.LiveExtra || s.Extra
 	return broken
 }
 
@@ -314,13 +429,23 @@ func (a *arena) doPoint(s *small, n int8, service string, to int8) string {
 		s.LiveCanary |= 1 << to
 		return broken
 	}
-	if s.Revs[to].Desired < pods(n, 100-a.smallest(s)) && s.Revs[max(s.StableTo, 0)].Avail > 0 {
+	low := pods(n, 100-a.smallest(s))
+	if s.Dated == 2 {
+		low = 1 // an abort that has waited long enough takes what there is
+	}
+	if a.kind == PrePromotion && a.blue.PrePromotionAnalysis != nil && to == s.Template && to != s.Stable && to == revs-1 && !s.Full && !s.passedRun(to) {
+		broken = "the active service went over before its analysis succeeded"
+	}
+	if s.Revs[to].Desired < low && s.Revs[max(s.StableTo, 0)].Avail > 0 {
 		broken = "stable traffic was pointed at a revision that is not there"
 	}
 	s.StableTo = to
 	s.LiveStable |= 1 << to
 	return broken
 }
+
+// passedRun reports that the run of a revision has succeeded by itself.
+func (s *small) passedRun(rev int8) bool { return s.Run == 2 && !s.RunStopped && s.RunRev == rev }
 
 func (a *arena) largest(s *small) (w int32) {
 	for i, x := range a.weights {
@@ -346,7 +471,11 @@ func (a *arena) checkWeight(s *small, n, w int8) string {
 		if w > s.Weight && s.LiveCanary&(1<<i) != 0 && s.Revs[i].Desired < pods(n, a.weights[w]) {
 			return "weight moved to a canary that is not there"
 		}
-		if w < s.Weight && s.LiveStable&(1<<i) != 0 && s.Revs[i].Desired < pods(n, 100-a.weights[w]) &&
+		low := pods(n, 100-a.weights[w])
+		if s.Dated == 2 {
+			low = min(low, 1)
+		}
+		if w < s.Weight && s.LiveStable&(1<<i) != 0 && s.Revs[i].Desired < low &&
 			s.Revs[max(s.Canary, 0)].Avail > 0 {
 			return "weight moved to a stable that is not there"
 		}

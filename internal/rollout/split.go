@@ -91,6 +91,9 @@ func (v *view) canPoint(r traffic.Role, service, hash string) (ok bool, why Note
 		return false, Note{Waiting, ServiceNotSwitched, fmt.Sprintf(
 			"service %s is taken over once all pods of %s are available: %d of %d are", service, hash, available(to), to.Desired)}
 	}
+	if load > 0 && !v.Traffic.Known && v.served(r) {
+		return false, v.blind()
+	}
 	// Between two revisions the canary's pods follow its step, not what still arrives at
 	// the old canary: its weight is parked first.
 	if parked := load == 0 || v.mode != stepping || r != traffic.Canary; parked && v.carries(to, load) || !v.served(r) {
@@ -99,6 +102,12 @@ func (v *view) canPoint(r traffic.Role, service, hash string) (ok bool, why Note
 	return false, Note{Waiting, ServiceNotSwitched, fmt.Sprintf(
 		"%s traffic (%d of %d) stays where it is: revision %s has %d available pods of the %d it needs",
 		r, load, v.total, hash, available(to), v.need(load))}
+}
+
+// blind is why a controller that has just begun sends nobody anywhere new: a write of the
+// one before it may still arrive, and take the pods away.
+func (v *view) blind() Note {
+	return Note{Waiting, TrafficNotConfirmed, "the controller has just begun: it waits until what the one before it wrote is seen"}
 }
 
 // served reports whether any revision behind the role has an available pod, or the role
@@ -158,9 +167,7 @@ func (v *view) moveWeight(g goal) ([]Action, []Note) {
 	switch {
 	case v.Traffic.Largest(traffic.Canary) > 0 && !v.served(traffic.Canary):
 		want = 0 // nobody answers there
-	case v.mode == stepping && v.Traffic.Largest(traffic.Canary) > 0 && !v.pointsOnly(traffic.Canary, g.canary):
-		// An older canary still receives traffic: park before the role moves on
-		// (rivals.md no. 5), so no weight ever lands on a revision that is not up.
+	case v.parks(g):
 		want = 0
 	case want > now:
 		if why, ok := v.mayRaise(g); !ok {
@@ -180,6 +187,13 @@ func (v *view) moveWeight(g goal) ([]Action, []Note) {
 	return []Action{SetSplit{next}}, notes
 }
 
+// parks reports that an older canary still receives traffic: its weight goes to 0 before
+// the role moves on (rivals.md no. 5), so no weight ever lands on a revision that is not
+// up. A stable that shrank grows for it first.
+func (v *view) parks(g goal) bool {
+	return v.mode == stepping && v.Traffic.Largest(traffic.Canary) > 0 && !v.pointsOnly(traffic.Canary, g.canary)
+}
+
 // pointsOnly reports whether the role points at the hash and nowhere else, also in the
 // data plane. An empty hash asks for nothing.
 func (v *view) pointsOnly(r traffic.Role, hash string) bool {
@@ -192,6 +206,9 @@ func (v *view) mayRaise(g goal) (why Note, ok bool) {
 	if !v.pointsOnly(traffic.Canary, g.canary) {
 		return Note{Waiting, TrafficNotConfirmed, fmt.Sprintf(
 			"weight %d waits until canary traffic is known to reach revision %s only", g.weight, g.canary)}, false
+	}
+	if !v.Traffic.Known {
+		return v.blind(), false
 	}
 	if !v.carries(v.revision(g.canary), g.weight) {
 		return Note{Waiting, PodsNotAvailable, fmt.Sprintf(

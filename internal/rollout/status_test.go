@@ -105,8 +105,9 @@ func TestConditions(t *testing.T) {
 	}{
 		"the deadline has passed":                    {midway(old(reasonUpdated, 11*time.Minute)), "False", reasonTimedOut, `ReplicaSet "demo-v2" has timed out progressing.`},
 		"the deadline has not":                       {midway(old(reasonUpdated, 9*time.Minute)), "True", reasonUpdated, ""},
-		"139: a retry prevents an immediate timeout": {midway(old(reasonAborted, time.Hour)), "Unknown", reasonRetry, "Retrying Rollout after abort"},
-		"140: a resume restarts the clock":           {midway(old(reasonPaused, time.Hour)), "Unknown", reasonResumed, "Rollout is resumed"},
+		"139: a retry prevents an immediate timeout": {midway(old(reasonAborted, time.Hour)), "Unknown", reasonRetry, "Retrying Rollout after abort"}, // Covers: edge 139.
+		"140: a resume restarts the clock":           {midway(old(reasonPaused, time.Hour)), "Unknown", reasonResumed, "Rollout is resumed"},          // Covers: edge 140.
+		// Covers: edge 138.
 		"138: a user's abort has no suffix": {midway(old(reasonUpdated, time.Minute), func(s *Snapshot) { s.Status.Abort = true }),
 			"False", reasonAborted, "Rollout aborted update to revision 2"},
 		"144: paused by the spec": {midway(old(reasonUpdated, time.Minute), func(s *Snapshot) { s.Spec.Paused = true }),
@@ -121,12 +122,13 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+// Covers: edge 138.
 func TestAbortByAnalysisSaysWhy(t *testing.T) {
 	a := newArena(check, nil)
 	s := a.quiet(2)
 	s.Template, s.Pos, s.Index, s.Weight, s.LiveWeights, s.Canary, s.LiveCanary = 1, 1, 1, 1, 2, 1, 2
 	s.Revs[1] = smallRev{Exists: true, Desired: 1, Avail: 1, Number: 2}
-	s.Run, s.RunNamed, s.RunRev = 3, true, 1
+	s.Run, s.Named, s.RunRev = 3, 2, 1
 	snap := a.snapshot(&s)
 	snap.Runs[0].Message = `Metric "errors" assessed Failed due to failed (1) > failureLimit (0)`
 	p := Decide(snap)
@@ -163,6 +165,7 @@ func TestPositions(t *testing.T) {
 		change func(*Snapshot)
 		check  func(Plan) string
 	}{
+		// Covers: edge 42.
 		"42: a new template starts over and drops pause, abort and full promotion": {func(s *Snapshot) {
 			s.Status.CurrentPodHash, s.Status.Abort, s.Status.PromoteFull = "old", true, true
 			s.Status.PauseConditions = []v1alpha1.PauseCondition{{Reason: v1alpha1.PauseReasonCanaryPauseStep}}
@@ -172,18 +175,21 @@ func TestPositions(t *testing.T) {
 			}
 			return ""
 		}},
+		// Covers: edge 46.
 		"46: an empty stored step hash resets": {func(s *Snapshot) { s.Status.CurrentStepHash = "" }, func(p Plan) string {
 			if p.Status.CurrentStepHash == "" || len(p.Actions) != 0 {
 				return "not a reset pass: " + planText(p)
 			}
 			return ""
 		}},
+		// Covers: defect 12.
 		"an index beyond the steps is clamped": {func(s *Snapshot) { n := int32(9); s.Status.CurrentStepIndex = &n }, func(p Plan) string {
 			if *p.Status.CurrentStepIndex != 2 {
 				return "not clamped"
 			}
 			return ""
 		}},
+		// Covers: edge 6.
 		"a name that is taken raises the collision count": {func(s *Snapshot) {
 			s.Revisions, s.NameTaken = s.Revisions[1:], true
 		}, func(p Plan) string {
@@ -192,6 +198,7 @@ func TestPositions(t *testing.T) {
 			}
 			return ""
 		}},
+		// Covers: edge 51.
 		"51: a timed pause does not end while the spec pauses": {func(s *Snapshot) {
 			one := int32(1)
 			s.Status.CurrentStepIndex, s.Spec.Paused = &one, true
@@ -207,6 +214,7 @@ func TestPositions(t *testing.T) {
 			}
 			return ""
 		}},
+		// Covers: edge 50.
 		"50: a resume goes on by exactly one step": {func(s *Snapshot) {
 			one := int32(1)
 			s.Status.CurrentStepIndex, s.Status.ControllerPause = &one, true
@@ -216,6 +224,7 @@ func TestPositions(t *testing.T) {
 			}
 			return ""
 		}},
+		// Covers: edge 89.
 		"what cannot be read keeps every pod and every weight": {func(s *Snapshot) {
 			s.Trouble = []Note{{Waiting, Unreadable, "get route: timeout"}}
 			s.Revisions[0].Desired, s.Revisions[0].Available = 2, 2

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -25,6 +26,9 @@ func (w *World) do(seen *rollout.Snapshot, a rollout.Action) {
 	case rollout.Renumber:
 		if r := w.rev(x.Hash); r != nil {
 			r.number, r.minReady = x.Number, x.MinReadySeconds
+			if r.born == 0 {
+				r.born = x.Number
+			}
 		}
 	case rollout.SetNumber:
 		w.Number = x.Number
@@ -50,7 +54,7 @@ func (w *World) do(seen *rollout.Snapshot, a rollout.Action) {
 			r.meta = *x.Metadata.DeepCopy()
 		}
 	case rollout.SetSelector:
-		w.services[x.Service].hash, w.services[x.Service].managed = x.Hash, true
+		w.svc(x.Service).hash, w.svc(x.Service).managed = x.Hash, x.Hash != ""
 		w.follow()
 	case rollout.SetSplit:
 		w.setSplit(x.Split)
@@ -70,7 +74,7 @@ func (w *World) ensure(seen *rollout.Snapshot, x rollout.EnsureRevision) {
 	if w.rev(x.Hash) != nil {
 		return
 	}
-	w.revs = append(w.revs, &replicaSet{hash: x.Hash, number: x.Number, created: w.Now, meta: *x.Metadata.DeepCopy(),
+	w.revs = append(w.revs, &replicaSet{hash: x.Hash, number: x.Number, born: x.Number, created: w.Now, meta: *x.Metadata.DeepCopy(),
 		minReady: seen.Spec.MinReadySeconds, image: image(&seen.Spec), readyAfter: w.readyAfter(image(&seen.Spec))})
 }
 
@@ -92,7 +96,11 @@ func (w *World) remove(hash string) {
 
 func (w *World) setSplit(s traffic.Split) {
 	w.route.weight = s.Weight(traffic.Canary)
-	if w.Pinned {
+	if w.flipped(&w.Rollout.Status) {
+		w.route.weight = s.Total - w.route.weight
+	}
+	w.route.extras, w.route.headers, w.route.mirrors = s.Extras(), s.Headers, s.Mirrors
+	if w.pinned() {
 		st, _ := s.Of(traffic.Stable)
 		ca, _ := s.Of(traffic.Canary)
 		w.route.stable, w.route.canary = st.Hash, ca.Hash
@@ -108,54 +116,51 @@ func (w *World) lag() time.Duration {
 	return time.Duration(w.rng.Int64N(int64(w.Lag) + 1))
 }
 
-// pointers are the hashes that the objects give the roles now.
+// pointers are the hashes that the objects give the two sides now.
 func (w *World) pointers() (stable, canary string) {
-	if w.Pinned {
+	if w.pinned() {
 		return w.route.stable, w.route.canary
 	}
-	c := w.canary()
-	if s := w.services[c.StableService]; s != nil {
-		stable = s.hash
-	}
-	if s := w.services[c.CanaryService]; s != nil {
-		canary = s.hash
-	}
-	return stable, canary
+	s, c := w.sides()
+	return w.svc(s).hash, w.svc(c).hash
 }
 
 // follow makes the data plane start towards what the objects say.
 func (w *World) follow() {
-	p := &w.plane
-	if p.pendWeight != w.route.weight {
-		p.pendWeight, p.weightAt = w.route.weight, w.Now.Add(w.lag())
+	if p := &w.plane; p.pending != w.route.weight || !slices.Equal(p.extras, w.route.extras) {
+		p.pending, p.extras, p.at = w.route.weight, w.route.extras, w.Now.Add(w.lag())
 	}
+	s, c := w.sides()
 	st, ca := w.pointers()
-	if p.pendStable != st {
-		p.pendStable, p.stableAt = st, w.Now.Add(w.lag())
-	}
-	if p.pendCanary != ca {
-		p.pendCanary, p.canaryAt = ca, w.Now.Add(w.lag())
+	for _, o := range []struct{ name, hash string }{{s, st}, {c, ca}} {
+		if x := w.svc(o.name); x.pending != o.hash {
+			x.pending, x.at = o.hash, w.Now.Add(w.lag())
+		}
 	}
 }
 
 // tickPlane lets every part that is due arrive.
 func (w *World) tickPlane() {
-	p := &w.plane
-	if !w.Now.Before(p.weightAt) {
-		p.weight = p.pendWeight
+	if p := &w.plane; !w.Now.Before(p.at) {
+		p.weight = p.pending
 	}
-	if !w.Now.Before(p.stableAt) {
-		p.stable = p.pendStable
-	}
-	if !w.Now.Before(p.canaryAt) {
-		p.canary = p.pendCanary
+	for _, x := range w.services {
+		if !w.Now.Before(x.at) {
+			x.live = x.pending
+		}
 	}
 }
 
+// live are the revisions that proxies reach over the two sides.
+func (w *World) live() (stable, canary string) {
+	s, c := w.sides()
+	return w.svc(s).live, w.svc(c).live
+}
+
 func (w *World) planeFollows() bool {
-	st, ca := w.pointers()
-	p := &w.plane
-	return p.weight == w.route.weight && p.stable == st && p.canary == ca
+	ws, wc := w.pointers()
+	ls, lc := w.live()
+	return w.plane.weight == w.route.weight && ls == ws && lc == wc
 }
 
 func (w *World) run(name string) *run {
@@ -181,17 +186,11 @@ func (w *World) startRun(x rollout.StartRun) {
 	if w.run(x.Name) != nil {
 		return
 	}
-	c := w.canary()
-	var a v1alpha1.RolloutAnalysis
-	switch {
-	case x.Kind == rollout.Background && c.Analysis != nil:
-		a = c.Analysis.RolloutAnalysis
-	case x.Kind == rollout.StepRun && int(x.Step) < len(c.Steps) && c.Steps[x.Step].Analysis != nil:
-		a = *c.Steps[x.Step].Analysis
-	default:
+	a := w.section(x)
+	if a == nil {
 		return // the steps were changed under the plan; the next pass knows
 	}
-	built, err := analysis.Build(analysis.BuildInput{Rollout: asMap(&w.Rollout), Analysis: a, Templates: w.Templates,
+	built, err := analysis.Build(analysis.BuildInput{Rollout: asMap(&w.Rollout), Analysis: *a, Templates: w.Templates,
 		Latest: x.Hash, Stable: x.Stable, Type: string(x.Kind), Step: x.Step, Revision: x.Number})
 	if err != nil {
 		w.broke("analysis run could not be built: " + err.Error())
@@ -199,4 +198,20 @@ func (w *World) startRun(x rollout.StartRun) {
 	}
 	w.runs = append(w.runs, &run{name: x.Name, kind: string(x.Kind), step: x.Step, hash: x.Hash, number: x.Number,
 		created: w.Now, spec: built.Spec, wake: w.Now})
+}
+
+// section is the part of the spec that a run is made of; nil when it has none.
+func (w *World) section(x rollout.StartRun) *v1alpha1.RolloutAnalysis {
+	c, b := w.canary(), w.Rollout.Spec.Strategy.BlueGreen
+	switch {
+	case x.Kind == rollout.Background && c.Analysis != nil:
+		return &c.Analysis.RolloutAnalysis
+	case x.Kind == rollout.StepRun && int(x.Step) < len(c.Steps):
+		return c.Steps[x.Step].Analysis
+	case x.Kind == rollout.PrePromotion && b != nil:
+		return b.PrePromotionAnalysis
+	case x.Kind == rollout.PostPromotion && b != nil:
+		return b.PostPromotionAnalysis
+	}
+	return nil
 }

@@ -73,7 +73,7 @@ func (w *World) finish() {
 	w.Rollout.Spec.Paused = false
 	w.Rollout.Generation++
 	for range 40 {
-		if w.Until(calm, (*World).AtRest) {
+		if w.stuck || w.Until(calm, (*World).AtRest) {
 			break
 		}
 		switch st := &w.Rollout.Status; {
@@ -98,7 +98,7 @@ func (w *World) checkEnd() {
 		return
 	}
 	w.Wait(calm) // old revisions retire
-	if w.routed() && (w.plane.weight != 0 || w.plane.stable != w.Rollout.Status.StableRS) {
+	if hash, share := w.stableSide(); w.routed() && (share != w.total() || hash != w.Rollout.Status.StableRS) {
 		w.broke("at the end the data plane does not serve the stable revision only: " + w.Describe())
 	}
 	for _, r := range w.revs {

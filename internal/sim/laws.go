@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/penstock-io/penstock/internal/rollout"
 	"github.com/penstock-io/penstock/internal/traffic"
@@ -26,12 +27,16 @@ func need(n, weight, total int32) int32 {
 func (w *World) arriving(hash string) (share int32) {
 	p := &w.plane
 	st, ca := w.pointers()
-	most := max(p.weight, p.pendWeight, w.route.weight)
-	least := min(p.weight, p.pendWeight, w.route.weight)
-	if hash == ca || hash == p.canary || hash == p.pendCanary {
+	ls, lc := w.live()
+	ss, sc := w.sides()
+	most, least := max(p.weight, p.pending, w.route.weight), min(p.weight, p.pending, w.route.weight)
+	if w.blue() {
+		most, least = 0, 0
+	}
+	if slices.Contains([]string{ca, lc, w.svc(sc).pending}, hash) {
 		share += most
 	}
-	if hash == st || hash == p.stable || hash == p.pendStable {
+	if slices.Contains([]string{st, ls, w.svc(ss).pending}, hash) {
 		share += w.total() - least
 	}
 	return min(share, w.total())
@@ -95,7 +100,7 @@ func (w *World) checkSplit(seen *rollout.Snapshot, n int32, s traffic.Split) {
 			w.broke(fmt.Sprintf("weight %d went to %d available pods", next, r.Available))
 		}
 	}
-	if p := w.plane; p.canary != ca.Hash && p.weight > 0 {
+	if live, weight := w.canarySide(); live != ca.Hash && weight > 0 {
 		w.broke("weight rose while an older canary still received traffic")
 	}
 }
@@ -146,11 +151,15 @@ func (w *World) checkServed() {
 	if !w.routed() || !w.deaths.IsZero() {
 		return
 	}
-	p := &w.plane
+	stable, canary := w.live()
+	weight := w.plane.weight
+	if w.blue() {
+		weight = 0
+	}
 	for _, d := range []struct {
 		hash  string
 		share int32
-	}{{p.canary, p.weight}, {p.stable, w.total() - p.weight}} {
+	}{{canary, weight}, {stable, w.total() - weight}} {
 		if d.hash == "" || d.share == 0 {
 			continue
 		}
@@ -158,4 +167,25 @@ func (w *World) checkServed() {
 			w.broke(fmt.Sprintf("%d of %d parts of the traffic go to revision %s, which has no available pod", d.share, w.total(), d.hash))
 		}
 	}
+}
+
+// canarySide is the revision that serves as canary in the data plane, and its share.
+func (w *World) canarySide() (hash string, weight int32) {
+	stable, canary := w.live()
+	if w.flipped(&w.Rollout.Status) {
+		return stable, w.total() - w.plane.weight
+	}
+	return canary, w.plane.weight
+}
+
+// stableSide is the revision that serves as stable in the data plane, and its share.
+func (w *World) stableSide() (hash string, weight int32) {
+	stable, canary := w.live()
+	switch {
+	case w.blue():
+		return stable, w.total()
+	case w.flipped(&w.Rollout.Status):
+		return canary, w.plane.weight
+	}
+	return stable, w.total() - w.plane.weight
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"reflect"
 	"slices"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -76,17 +77,24 @@ func (w *World) revisions() []rollout.Revision {
 		avail := r.available(w.Now)
 		out = append(out, rollout.Revision{Hash: r.hash, Name: w.Rollout.Name + "-" + r.hash, Number: r.number,
 			Desired: r.desired, Actual: int32(len(r.pods)), Ready: avail, Available: avail, Observed: true,
-			Created: r.created, RetireAt: r.retireAt, Metadata: *r.meta.DeepCopy(), MinReadySeconds: r.minReady})
+			Created: r.created, Born: r.born, RetireAt: r.retireAt, Metadata: *r.meta.DeepCopy(), MinReadySeconds: r.minReady})
 	}
 	slices.SortStableFunc(out, func(a, b rollout.Revision) int { return int(b.Number - a.Number) })
 	return out
 }
 
 func (w *World) seenServices() []rollout.Service {
-	c := w.canary()
+	names := []string{}
+	if c := w.canary(); c.PingPong != nil {
+		names = append(names, c.PingPong.PingService, c.PingPong.PongService)
+	} else {
+		stable, canary := rollout.Roles(&w.Rollout.Spec, &w.Rollout.Status)
+		names = append(names, stable, canary)
+	}
 	var out []rollout.Service
-	for _, name := range []string{c.StableService, c.CanaryService} {
-		if s, ok := w.services[name]; ok {
+	for _, name := range names {
+		if name != "" {
+			s := w.svc(name)
 			out = append(out, rollout.Service{Name: name, Exists: true, Hash: s.hash, Managed: s.managed})
 		}
 	}
@@ -104,8 +112,9 @@ func (w *World) seenRuns() []rollout.Run {
 
 // split is the written split as the caches show it.
 func (w *World) split(c *caches) traffic.Split {
-	st, ca := traffic.Destination{Service: w.canary().StableService}, traffic.Destination{Service: w.canary().CanaryService}
-	if w.Pinned {
+	stable, canary := rollout.Roles(&c.rollout.Spec, &c.rollout.Status)
+	st, ca := traffic.Destination{Service: stable}, traffic.Destination{Service: canary}
+	if w.pinned() {
 		st.Hash, ca.Hash = c.route.stable, c.route.canary
 	} else {
 		for _, s := range c.services {
@@ -117,7 +126,20 @@ func (w *World) split(c *caches) traffic.Split {
 			}
 		}
 	}
-	return traffic.Two(w.total(), c.route.weight, st, ca)
+	if w.blue() {
+		return traffic.Two(traffic.DefaultTotal, 0, st, ca)
+	}
+	weight := c.route.weight
+	if w.flipped(&c.rollout.Status) {
+		weight = w.total() - weight
+	}
+	out := traffic.Two(w.total(), weight, st, ca)
+	for _, x := range c.route.extras {
+		out.Destinations[0].Weight -= x.Weight
+		out.Destinations = append(out.Destinations, x)
+	}
+	out.Headers, out.Mirrors = c.route.headers, c.route.mirrors
+	return out
 }
 
 func (w *World) total() int32 {
@@ -132,17 +154,19 @@ func (w *World) snapshot() rollout.Snapshot {
 	c := &w.caches
 	s := rollout.Snapshot{Now: w.Now, Namespace: "default", Name: w.Rollout.Name, Generation: c.rollout.Generation,
 		Number: c.number, Spec: *c.rollout.Spec.DeepCopy(), Status: *c.rollout.Status.DeepCopy(),
-		Revisions: slices.Clone(c.revs), Services: c.services, Routed: w.routed(), Pinned: w.Pinned, Runs: c.runs}
-	s.StepsHash = v1alpha1.StepHash(s.Spec.Strategy.Canary.Steps)
+		Revisions: slices.Clone(c.revs), Services: c.services, Routed: w.routed(), Pinned: w.pinned(), Runs: c.runs}
+	if k := s.Spec.Strategy.Canary; k != nil {
+		s.StepsHash = v1alpha1.StepHash(k.Steps)
+	}
 	s.TemplateHash = v1alpha1.PodTemplateHash(&s.Spec.Template, s.Status.CollisionCount)
 	for i := range s.Revisions {
 		s.Revisions[i].Current = s.Revisions[i].Hash == s.TemplateHash
 	}
 	if s.Routed {
-		confirmed := w.Verifies && w.planeFollows() && c.route == w.route
+		confirmed := w.Verifies && !w.blue() && w.planeFollows() && reflect.DeepEqual(c.route, w.route)
 		w.history, s.Traffic = w.history.See(w.Now, w.split(c), confirmed, w.Settle)
 		s.Traffic.Problem = c.route.problem
-		s.SettledAt, s.Verifies = w.history.Settled(w.Settle), w.Verifies
+		s.SettledAt, s.Verifies = w.history.Settled(w.Settle), w.Verifies && !w.blue()
 	}
 	return s
 }

@@ -77,6 +77,9 @@ func (w *World) Retry() {
 // Drift is GitOps that writes its own weight over the route.
 func (w *World) Drift(weight int32) {
 	w.log("somebody sets the route to canary weight %d", weight)
+	if w.flipped(&w.Rollout.Status) {
+		weight = w.total() - weight
+	}
 	w.route.weight = weight
 	w.follow()
 }
@@ -97,7 +100,7 @@ func (w *World) Kill(image string, n int) {
 		}
 		for i := range r.pods {
 			if n > 0 && !r.pods[i].readyAt.IsZero() && !w.Now.Before(r.pods[i].readyAt) {
-				r.pods[i] = pod{}
+				r.pods[i] = pod{created: w.Now}
 				if r.readyAfter >= 0 {
 					r.pods[i].readyAt = w.Now.Add(r.readyAfter)
 				}
@@ -153,10 +156,27 @@ func (w *World) Break(problem string) {
 }
 
 // Weight is the written canary weight; Live is what the data plane does.
-func (w *World) Weight() int32 { return w.route.weight }
+func (w *World) Weight() int32 { return w.ofCanary(w.route.weight) }
 
 // Live is the canary's share as the data plane serves it.
-func (w *World) Live() int32 { return w.plane.weight }
+func (w *World) Live() int32 { return w.ofCanary(w.plane.weight) }
+
+// ofCanary is a share of the route's canary side as the canary role's share.
+func (w *World) ofCanary(weight int32) int32 {
+	if w.flipped(&w.Rollout.Status) {
+		return w.total() - weight
+	}
+	return weight
+}
+
+// Serves is the image tag of the revision that a Service, or the active one for "",
+// leads to in the data plane.
+func (w *World) Serves(service string) string {
+	if service == "" {
+		service, _ = w.sides()
+	}
+	return tag(w.imageOf(w.svc(service).live))
+}
 
 // Stable is the image tag of the stable revision, "" for none.
 func (w *World) Stable() string { return tag(w.imageOf(w.Rollout.Status.StableRS)) }

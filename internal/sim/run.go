@@ -36,6 +36,7 @@ func (w *World) Instant() {
 		fresh = !w.faulty
 		if i > maxPasses {
 			w.broke("the controller does not come to rest")
+			w.stuck = true
 			break
 		}
 	}
@@ -147,9 +148,10 @@ func (w *World) next() (at time.Time) {
 	}
 	later(w.wake)
 	later(w.catchUp)
-	later(w.plane.weightAt)
-	later(w.plane.stableAt)
-	later(w.plane.canaryAt)
+	later(w.plane.at)
+	for _, x := range w.services {
+		later(x.at)
+	}
 	if r := w.nextRun(); !r.IsZero() {
 		if !r.After(w.Now) {
 			r = w.Now.Add(time.Second)
@@ -174,6 +176,9 @@ func (w *World) Until(limit time.Duration, done func(*World) bool) bool {
 		w.Instant()
 		if done(w) {
 			return true
+		}
+		if w.stuck {
+			return false // it would only take time to say so again
 		}
 		at := w.next()
 		if at.IsZero() || at.After(end) {

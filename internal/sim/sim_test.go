@@ -26,41 +26,20 @@ var (
 func randomWorld(seed uint64, log func(string)) *World {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	n := int32(1 + rng.IntN(8))
-	c := &v1alpha1.CanaryStrategy{}
-	if rng.IntN(4) > 0 {
-		c.TrafficRouting = &v1alpha1.RolloutTrafficRouting{Istio: &v1alpha1.IstioTrafficRouting{}}
-		c.StableService, c.CanaryService = "demo", "demo-canary"
-		if rng.IntN(2) == 0 { // no delay hides a pod that goes too early
-			none, short := int32(0), int32(1)
-			c.ScaleDownDelaySeconds, c.AbortScaleDownDelaySeconds = &none, &short
-		}
-	}
-	ref := []v1alpha1.AnalysisTemplateRef{{TemplateName: "ok"}}
-	weight := int32(0)
-	for range rng.IntN(6) {
-		switch rng.IntN(5) {
-		case 0, 1:
-			weight += int32(rng.IntN(int(101 - weight)))
-			w := weight
-			c.Steps = append(c.Steps, v1alpha1.CanaryStep{SetWeight: &w})
-		case 2:
-			c.Steps = append(c.Steps, v1alpha1.CanaryStep{Pause: &v1alpha1.RolloutPause{}})
-		case 3:
-			d := intstr.FromInt32(int32(rng.IntN(120)))
-			c.Steps = append(c.Steps, v1alpha1.CanaryStep{Pause: &v1alpha1.RolloutPause{Duration: &d}})
-		case 4:
-			c.Steps = append(c.Steps, v1alpha1.CanaryStep{Analysis: &v1alpha1.RolloutAnalysis{Templates: ref}})
-		}
-	}
-	if rng.IntN(3) == 0 {
-		c.Analysis = &v1alpha1.RolloutAnalysisBackground{RolloutAnalysis: v1alpha1.RolloutAnalysis{Templates: ref}}
-	}
 	r := v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "demo", Namespace: "default"}, Spec: v1alpha1.RolloutSpec{
 		Replicas: &n, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "demo"}},
 		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "demo"}},
-			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "demo", Image: "demo:v1"}}}},
-		Strategy: v1alpha1.RolloutStrategy{Canary: c}}}
-	w := New(r, Options{Seed: seed, Pinned: rng.IntN(3) == 0, Verifies: rng.IntN(3) == 0, Log: log})
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "demo", Image: "demo:v1"}}}}}}
+	pinned := rng.IntN(3) == 0
+	if rng.IntN(3) == 0 {
+		r.Spec.Strategy.BlueGreen = randomBlueGreen(rng)
+	} else {
+		r.Spec.Strategy.Canary = randomCanary(rng, pinned)
+	}
+	if rng.IntN(4) == 0 {
+		r.Spec.RollbackWindow = &v1alpha1.RollbackWindowSpec{Revisions: int32(1 + rng.IntN(3))}
+	}
+	w := New(r, Options{Seed: seed, Pinned: pinned, Verifies: rng.IntN(3) == 0, Log: log})
 	count := intstr.FromInt32(2)
 	w.Templates = analysis.Templates{Namespaced: map[string]v1alpha1.AnalysisTemplateSpec{"ok": {Metrics: []v1alpha1.Metric{{
 		Name: "ok", Count: &count, Interval: "20s", SuccessCondition: "result[0] >= 1",
@@ -68,8 +47,84 @@ func randomWorld(seed uint64, log func(string)) *World {
 	return w
 }
 
+var okTemplate = []v1alpha1.AnalysisTemplateRef{{TemplateName: "ok"}}
+
+func randomCanary(rng *rand.Rand, pinned bool) *v1alpha1.CanaryStrategy {
+	c := &v1alpha1.CanaryStrategy{}
+	if rng.IntN(4) > 0 {
+		c.TrafficRouting = &v1alpha1.RolloutTrafficRouting{Istio: &v1alpha1.IstioTrafficRouting{}}
+		c.StableService, c.CanaryService = "demo", "demo-canary"
+		c.DynamicStableScale = rng.IntN(4) == 0
+		if rng.IntN(4) == 0 && !pinned {
+			c.PingPong = &v1alpha1.PingPongSpec{PingService: "ping", PongService: "pong"}
+		}
+		none, short := int32(0), int32(1)
+		if rng.IntN(2) == 0 { // no delay hides a pod that goes too early
+			c.AbortScaleDownDelaySeconds = &short
+			if !c.DynamicStableScale {
+				c.ScaleDownDelaySeconds = &none
+			}
+		}
+		if rng.IntN(5) == 0 {
+			few := int32(2)
+			c.MinPodsPerReplicaSet = &few
+		}
+	}
+	weight := int32(0)
+	for range rng.IntN(6) {
+		c.Steps = append(c.Steps, randomStep(rng, &weight))
+	}
+	if rng.IntN(3) == 0 {
+		c.Analysis = &v1alpha1.RolloutAnalysisBackground{RolloutAnalysis: v1alpha1.RolloutAnalysis{Templates: okTemplate}}
+	}
+	return c
+}
+
+func randomStep(rng *rand.Rand, weight *int32) v1alpha1.CanaryStep {
+	switch rng.IntN(5) {
+	case 2:
+		return v1alpha1.CanaryStep{Pause: &v1alpha1.RolloutPause{}}
+	case 3:
+		d := intstr.FromInt32(int32(rng.IntN(120)))
+		return v1alpha1.CanaryStep{Pause: &v1alpha1.RolloutPause{Duration: &d}}
+	case 4:
+		return v1alpha1.CanaryStep{Analysis: &v1alpha1.RolloutAnalysis{Templates: okTemplate}}
+	}
+	*weight += int32(rng.IntN(int(101 - *weight)))
+	at := *weight
+	return v1alpha1.CanaryStep{SetWeight: &at}
+}
+
+func randomBlueGreen(rng *rand.Rand) *v1alpha1.BlueGreenStrategy {
+	b := &v1alpha1.BlueGreenStrategy{ActiveService: "active"}
+	off, one, none, short := false, int32(1), int32(0), int32(1)
+	if rng.IntN(2) == 0 {
+		b.PreviewService = "preview"
+	}
+	switch rng.IntN(3) {
+	case 0:
+		b.AutoPromotionEnabled = &off
+	case 1:
+		b.AutoPromotionSeconds = int32(rng.IntN(60))
+	}
+	if rng.IntN(3) == 0 {
+		b.PreviewReplicaCount = &one
+	}
+	if rng.IntN(2) == 0 {
+		b.ScaleDownDelaySeconds, b.AbortScaleDownDelaySeconds = &none, &short
+	}
+	if rng.IntN(2) == 0 {
+		b.PrePromotionAnalysis = &v1alpha1.RolloutAnalysis{Templates: okTemplate}
+	}
+	if rng.IntN(2) == 0 {
+		b.PostPromotionAnalysis = &v1alpha1.RolloutAnalysis{Templates: okTemplate}
+	}
+	return b
+}
+
 // TestRandomRolloutsKeepTheLaws simulates random releases under random trouble. A failing
 // seed is repeated with: go test ./internal/sim -run Laws -seed N -v
+// Covers: outage 1, outage 2, outage 16, outage 22, outage 39, defect 4.
 func TestRandomRolloutsKeepTheLaws(t *testing.T) {
 	if *seed != 0 {
 		w := randomWorld(*seed, nil)

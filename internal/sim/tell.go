@@ -78,8 +78,15 @@ func (w *World) Describe() string {
 		}
 		parts = append(parts, s)
 	}
-	if w.routed() {
-		parts = append(parts, fmt.Sprintf("weight %d, live %d", w.route.weight, w.plane.weight))
+	switch {
+	case w.blue():
+		stable, canary := rollout.Roles(&w.Rollout.Spec, &w.Rollout.Status)
+		parts = append(parts, "active "+w.Serves(stable))
+		if canary != "" {
+			parts = append(parts, "preview "+w.Serves(canary))
+		}
+	case w.routed():
+		parts = append(parts, fmt.Sprintf("weight %d, live %d", w.Weight(), w.Live()))
 	}
 	return strings.Join(parts, ", ")
 }

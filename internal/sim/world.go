@@ -67,6 +67,8 @@ type World struct {
 	laws    []string
 	wake    time.Time
 	faulty  bool
+	// stuck: the controller was seen to go round in circles.
+	stuck bool
 	// plan is rollout.Decide, or a mutant of it in the tests of this package.
 	plan func(rollout.Snapshot) rollout.Plan
 	// Events are the reasons of all Kubernetes events, in order.
@@ -93,6 +95,7 @@ type Reading struct {
 type replicaSet struct {
 	hash     string
 	number   int64
+	born     int64
 	desired  int32
 	pods     []pod
 	retireAt time.Time
@@ -105,29 +108,34 @@ type replicaSet struct {
 	readyAfter time.Duration
 }
 
-type pod struct{ readyAt time.Time }
+type pod struct{ readyAt, created time.Time }
 
+// service is a Service, or a subset that a router pins, with what proxies use of it.
 type service struct {
 	hash    string
 	managed bool
+	// live is the revision that proxies reach over it; pending is on its way until at.
+	live, pending string
+	at            time.Time
 }
 
-// route is the route object: the canary's weight and, where the router pins, hashes.
+// route is the route object: the shares and managed routes that it asks for. Its canary
+// is the one of an empty status: with ping-pong the planner's view of it changes sides.
 type route struct {
-	weight         int32
-	canary, stable string
-	problem        string
+	weight  int32
+	extras  []traffic.Destination
+	headers []v1alpha1.SetHeaderRoute
+	mirrors []v1alpha1.SetMirrorRoute
+	problem string
+	// stable and canary are what the subsets select, where the router pins.
+	stable, canary string
 }
 
-// plane is what proxies do: each part follows its object on its own.
+// plane is what proxies do with the shares: they follow the route object after a while.
 type plane struct {
-	weight             int32
-	canary, stable     string
-	weightAt, canaryAt time.Time
-	stableAt           time.Time
-	pendWeight         int32
-	pendCanary         string
-	pendStable         string
+	weight, pending int32
+	at              time.Time
+	extras          []traffic.Destination
 }
 
 type run struct {
@@ -161,13 +169,6 @@ func New(r v1alpha1.Rollout, o Options) *World {
 	if o.Seed != 0 {
 		w.rng, w.faulty = rand.New(rand.NewPCG(o.Seed, 1)), true
 	}
-	if c := w.Rollout.Spec.Strategy.Canary; c != nil {
-		for _, name := range []string{c.StableService, c.CanaryService} {
-			if name != "" {
-				w.services[name] = &service{}
-			}
-		}
-	}
 	w.refresh(true)
 	return w
 }
@@ -178,11 +179,40 @@ func (w *World) log(format string, args ...any) {
 	}
 }
 
-func (w *World) canary() *v1alpha1.CanaryStrategy { return w.Rollout.Spec.Strategy.Canary }
+// canary is the canary strategy; an empty one for blue-green.
+func (w *World) canary() *v1alpha1.CanaryStrategy {
+	if c := w.Rollout.Spec.Strategy.Canary; c != nil {
+		return c
+	}
+	return &v1alpha1.CanaryStrategy{}
+}
 
-func (w *World) routed() bool {
-	c := w.canary()
-	return c != nil && c.TrafficRouting != nil
+func (w *World) blue() bool { return w.Rollout.Spec.Strategy.BlueGreen != nil }
+
+// routed: traffic goes to revisions one by one, by a router or by an active Service.
+func (w *World) routed() bool { return w.blue() || w.canary().TrafficRouting != nil }
+
+func (w *World) pinned() bool { return w.Pinned && !w.blue() }
+
+// sides are the names behind the two sides of the traffic. They never change places.
+func (w *World) sides() (stable, canary string) {
+	if w.pinned() {
+		return "subset/stable", "subset/canary"
+	}
+	return rollout.Roles(&w.Rollout.Spec, &v1alpha1.RolloutStatus{})
+}
+
+// flipped: with ping-pong every other release has the sides of the traffic change roles.
+func (w *World) flipped(st *v1alpha1.RolloutStatus) bool {
+	return w.canary().PingPong != nil && st.Canary.StablePingPong == v1alpha1.PPPing
+}
+
+// svc is the Service of a name; it has always been there.
+func (w *World) svc(name string) *service {
+	if w.services[name] == nil {
+		w.services[name] = &service{}
+	}
+	return w.services[name]
 }
 
 func (w *World) replicas() int32 {
@@ -219,7 +249,7 @@ func (r *replicaSet) available(now time.Time) (n int32) {
 func (w *World) scale(r *replicaSet, to int32) {
 	r.desired = to
 	for int32(len(r.pods)) < to {
-		p := pod{}
+		p := pod{created: w.Now}
 		if r.readyAfter >= 0 {
 			p.readyAt = w.Now.Add(r.readyAfter)
 		}
