@@ -69,6 +69,16 @@ func (v *view) scaled(r *Revision, to int32) Action {
 	return Scale{Hash: r.Hash, Number: r.Number, From: r.Desired, To: to}
 }
 
+// exposure is the largest share that a revision may be receiving. A role that is not
+// pinned to a revision yet selects pods in its own way: stable's among them.
+func (v *view) exposure(r *Revision) int32 {
+	w := v.Traffic.Exposure(r.Hash)
+	if r == v.stable && slices.Contains(v.Traffic.Points(traffic.Stable), "") {
+		w = min(w+v.Traffic.Largest(traffic.Stable), v.total)
+	}
+	return w
+}
+
 // floor is the lowest count that a revision may be given now.
 func (v *view) floor(r *Revision, to int32) (low int32, notes []Note) {
 	if !v.canRemove() {
@@ -78,7 +88,7 @@ func (v *view) floor(r *Revision, to int32) (low int32, notes []Note) {
 	if !v.Routed {
 		return to, nil
 	}
-	low = v.need(v.Traffic.Exposure(r.Hash))
+	low = v.need(v.exposure(r))
 	if v.planned != nil {
 		low = max(low, v.need(v.planned.On(r.Hash)))
 	}
@@ -107,7 +117,7 @@ func (v *view) holdAborted(g goal) ([]Action, []Note) {
 		return v.scale(r, min(v.floorPods(v.need(g.weight)), r.Desired))
 	case r.Desired == 0, delay == 0:
 		return nil, nil
-	case !whole || v.Traffic.Exposure(r.Hash) > 0 || !v.canRemove():
+	case !whole || v.exposure(r) > 0 || !v.canRemove():
 		return nil, []Note{{Waiting, ScaleDownDelayed, "aborted revision " + r.Hash + " keeps its pods until stable serves everything"}}
 	}
 	return v.retire(r, delay)
@@ -167,7 +177,7 @@ func (v *view) retireOne(r *Revision, kept *int32) (acts []Action, notes []Note)
 // referenced reports whether traffic can reach a revision: over a written or live
 // split, a role that still points at it, or a Service.
 func (v *view) referenced(r *Revision) bool {
-	if !v.canRemove() || v.Traffic.Exposure(r.Hash) > 0 {
+	if !v.canRemove() || v.exposure(r) > 0 {
 		return true
 	}
 	for _, role := range []traffic.Role{traffic.Stable, traffic.Canary} {

@@ -30,13 +30,7 @@ func (p *progress) conditions() {
 	dropCondition(st, v1alpha1.RolloutInvalidSpec)
 	complete := st.StableRS != "" && st.StableRS == st.CurrentPodHash
 	if c := getCondition(&p.Status, v1alpha1.RolloutCompleted); !complete && (c == nil || c.Status == corev1.ConditionTrue) && p.mode != first {
-		number := int64(1)
-		if p.current != nil {
-			number = p.current.Number
-		} else if len(p.Revisions) > 0 {
-			number = p.Revisions[0].Number + 1
-		}
-		p.event(RolloutNotCompleted, "Rollout not completed, started update to revision %d (%s)", number, p.hash)
+		p.event(RolloutNotCompleted, "Rollout not completed, started update to revision %d (%s)", p.nextNumber(), p.hash)
 	}
 	healthy := p.healthy()
 	p.progressing(complete, healthy)

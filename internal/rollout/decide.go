@@ -17,12 +17,19 @@ func Decide(s Snapshot) Plan {
 	t, acts := runs(v)
 	p.Actions = append(p.Actions, acts...)
 	p.Actions = append(p.Actions, metadata(v)...)
+	p.Actions = append(p.Actions, affinities(v)...)
+	evict, why, restarted, again := restarts(v)
+	p.Actions, p.Notes = append(p.Actions, evict...), append(p.Notes, why...)
 	p.Actions = append(p.Actions, oldRevisions(v)...)
 
 	var notes []Note
 	p.Status, notes = advance(v, g, t)
+	if restarted {
+		p.Status.RestartedAt = v.Spec.RestartAt
+		p.Status.Phase, p.Status.Message = phase(v, &p.Status)
+	}
 	p.Notes = append(append(p.Notes, v.Trouble...), notes...)
-	p.Wake = wake(v, &p, t.calls.wake)
+	p.Wake = wake(v, &p, t.calls.wake, again)
 	return p
 }
 
@@ -47,7 +54,7 @@ func invalid(v *view) Plan {
 	p := Plan{Status: invalidStatus(v), Notes: []Note{{Waiting, InvalidSpec, v.Invalid}}}
 	if one := v.Spec.Strategy; v.mode == aborted && (one.Canary == nil) != (one.BlueGreen == nil) {
 		p.move(v, decideGoal(v))
-		p.Wake = wake(v, &p, time.Time{})
+		p.Wake = wake(v, &p)
 	}
 	return p
 }
@@ -57,33 +64,42 @@ func upkeep(v *view) (acts []Action) {
 	if v.Spec.Replicas == nil {
 		acts = append(acts, DefaultReplicas{})
 	}
-	newest := int64(0)
-	for i := range v.Revisions {
-		if r := &v.Revisions[i]; r != v.current {
-			newest = max(newest, r.Number)
-		}
-	}
+	next := v.nextNumber()
 	switch {
 	case v.current == nil && v.NameTaken:
 		// The status takes a new collision count; the next pass has another name.
 	case v.current == nil:
 		// The number goes first, so that events come in the published order (core.md §7.6).
-		if v.Number != newest+1 {
-			acts = append(acts, SetNumber{newest + 1})
+		if v.Number != next {
+			acts = append(acts, SetNumber{next})
 		}
 		meta := v.rules.fresh
 		if v.stable == nil {
 			meta = v.rules.settled
 		}
-		acts = append(acts, EnsureRevision{Hash: v.hash, Number: newest + 1, Metadata: deref(meta)})
-	case v.current.Number <= newest:
-		acts = append(acts, Renumber{Hash: v.hash, Number: newest + 1, MinReadySeconds: v.Spec.MinReadySeconds})
+		acts = append(acts, EnsureRevision{Hash: v.hash, Number: next, Metadata: deref(meta)})
+	case v.current.Number < next:
+		acts = append(acts, Renumber{Hash: v.hash, Number: next, MinReadySeconds: v.Spec.MinReadySeconds})
 	case v.current.MinReadySeconds != v.Spec.MinReadySeconds, v.current.AnnotationsStale:
 		acts = append(acts, Renumber{Hash: v.hash, Number: v.current.Number, MinReadySeconds: v.Spec.MinReadySeconds})
 	case v.Number != v.current.Number:
 		acts = append(acts, SetNumber{v.current.Number})
 	}
 	return acts
+}
+
+// nextNumber is the number that the wanted revision has, or gets: above all others.
+func (v *view) nextNumber() int64 {
+	newest := int64(0)
+	for i := range v.Revisions {
+		if r := &v.Revisions[i]; r != v.current {
+			newest = max(newest, r.Number)
+		}
+	}
+	if v.current != nil && v.current.Number > newest {
+		return v.current.Number
+	}
+	return newest + 1
 }
 
 // oldRevisions deletes the oldest revisions without pods beyond the history limit.
@@ -108,7 +124,7 @@ func oldRevisions(v *view) (acts []Action) {
 }
 
 // wake is the earliest moment at which time alone changes something.
-func wake(v *view, p *Plan, calls time.Time) time.Time {
+func wake(v *view, p *Plan, others ...time.Time) time.Time {
 	var at time.Time
 	soonest := func(t time.Time) {
 		if !t.IsZero() && t.After(v.Now) && (at.IsZero() || t.Before(at)) {
@@ -117,7 +133,9 @@ func wake(v *view, p *Plan, calls time.Time) time.Time {
 	}
 	soonest(v.SettledAt)
 	soonest(v.abortDue())
-	soonest(calls)
+	for _, t := range others {
+		soonest(t)
+	}
 	if end, timed := v.pauseEnd(); timed && !end.IsZero() {
 		// The pause is over after its end, not at it; the clock in status has whole seconds.
 		soonest(end.Add(time.Millisecond))

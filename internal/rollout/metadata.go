@@ -40,3 +40,22 @@ func deref(m *v1alpha1.PodTemplateMetadata) v1alpha1.PodTemplateMetadata {
 	}
 	return *m
 }
+
+// affinities keeps the injected anti-affinity of each revision as the spec asks for it: the
+// new one keeps away from stable, and nobody from anybody after the promotion (§16 no. 35).
+func affinities(v *view) (acts []Action) {
+	if v.mode == changed {
+		return nil
+	}
+	for i := range v.Revisions {
+		r := &v.Revisions[i]
+		want := ""
+		if v.rules.affinity != nil && r == v.current && v.stable != nil && r != v.stable {
+			want = v.stable.Hash
+		}
+		if !r.Deleting && (r.Against != want || want != "" && r.AffinityStale) {
+			acts = append(acts, SetAffinity{Hash: r.Hash, Against: want})
+		}
+	}
+	return acts
+}

@@ -22,7 +22,7 @@ func phase(v *view, st *v1alpha1.RolloutStatus) (v1alpha1.RolloutPhase, string) 
 		return v1alpha1.RolloutPhasePaused, "manually paused"
 	case len(st.PauseConditions) > 0:
 		return v1alpha1.RolloutPhasePaused, string(st.PauseConditions[0].Reason)
-	case restarting(v, st):
+	case RestartDue(&v.Spec, st, v.Now):
 		return progressing("rollout is restarting")
 	case st.UpdatedReplicas < v.n:
 		return progressing("more replicas need to be updated")
@@ -40,13 +40,6 @@ func phase(v *view, st *v1alpha1.RolloutStatus) (v1alpha1.RolloutPhase, string) 
 		return progressing("waiting for all steps to complete")
 	}
 	return v1alpha1.RolloutPhaseHealthy, ""
-}
-
-// restarting: a restart was asked for and is not through. One that is asked for later
-// does not count yet (core.md §16 no. 33).
-func restarting(v *view, st *v1alpha1.RolloutStatus) bool {
-	at := v.Spec.RestartAt
-	return at != nil && !v.Now.Before(at.Time) && (st.RestartedAt == nil || !at.Equal(st.RestartedAt))
 }
 
 func finished(r *v1alpha1.RolloutAnalysisRunStatus) bool { return r != nil && r.Status.Completed() }

@@ -22,6 +22,9 @@ const (
 	ExperimentCreated    Reason = "ExperimentCreated"
 	StepPluginTransition Reason = "StepPluginTransition"
 	ReconciliationError  Reason = "ReconciliationError"
+	// A Rollout that a controller process sees for the first time, and one that is gone.
+	RolloutAddedToInformer Reason = "RolloutAddedToInformer"
+	RolloutDeleted         Reason = "RolloutDeleted"
 )
 
 // Reasons of waiting: what `why` prints, each with what would end the wait.
@@ -59,6 +62,9 @@ const (
 	AnalysisInconclusive Reason = "AnalysisInconclusive"
 	// OldPodsRemain: pods of older revisions are still there.
 	OldPodsRemain Reason = "OldPodsRemain"
+	// Restarting: pods from before spec.restartAt are still there, or their successors are
+	// not available yet.
+	Restarting Reason = "Restarting"
 	// ScaleDownDelayed: a revision keeps its pods until its scale-down deadline.
 	ScaleDownDelayed Reason = "ScaleDownDelayed"
 )

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/traffic"
 )
 
 // tests are the runs that matter at the position: which exist, which to start.
@@ -72,7 +73,10 @@ func (v *view) wanted(t *tests) {
 		t.wantBack = a.StartingStep == nil || !stepsLeft || v.index >= int(*a.StartingStep)
 	}
 	if s, ok := v.at(); ok && s.kind == analysisStep && len(s.analysis.Templates) > 0 {
-		t.wantStep = s.run
+		// After a cutover the first answers would still be the old pods'.
+		if s.run != PostPromotion || v.pointsOnly(traffic.Stable, v.hash) {
+			t.wantStep = s.run
+		}
 	}
 }
 

@@ -177,8 +177,9 @@ type ExperimentTemplate struct {
 type Pod struct {
 	Name, Hash string
 	Created    time.Time
-	// Available: ready for minReadySeconds; Deleting: on its way out.
-	Available, Deleting bool
+	// Available: ready for minReadySeconds; Deleting: on its way out; Refused: a disruption
+	// budget has just kept it from going.
+	Available, Deleting, Refused bool
 }
 
 // Answer is what one call of a step plugin brought.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -58,6 +59,8 @@ func (w *World) do(seen *rollout.Snapshot, a rollout.Action) {
 		w.follow()
 	case rollout.SetSplit:
 		w.setSplit(x.Split)
+	case rollout.Restart:
+		w.evict(x)
 	case rollout.StartRun:
 		w.startRun(x)
 	case rollout.StopRun:
@@ -83,6 +86,23 @@ func image(s *v1alpha1.RolloutSpec) string {
 		return c[0].Image
 	}
 	return ""
+}
+
+// evict replaces one pod by a new one that has yet to come up.
+func (w *World) evict(x rollout.Restart) {
+	r := w.rev(x.Hash)
+	if r == nil {
+		return
+	}
+	for i := range r.pods {
+		if fmt.Sprintf("%s-%d", r.hash, i) != x.Pod || !r.pods[i].created.Before(w.Rollout.Spec.RestartAt.Time) {
+			continue
+		}
+		r.pods[i] = pod{created: w.Now}
+		if r.readyAfter >= 0 {
+			r.pods[i].readyAt = w.Now.Add(r.readyAfter)
+		}
+	}
 }
 
 func (w *World) remove(hash string) {

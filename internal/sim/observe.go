@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/rollout"
@@ -101,6 +103,18 @@ func (w *World) seenServices() []rollout.Service {
 	return out
 }
 
+// seenPods are the pods, read from the API server and not from a cache.
+func (w *World) seenPods() []rollout.Pod {
+	pods := []rollout.Pod{}
+	for _, r := range w.revs {
+		for i, p := range r.pods {
+			up := !p.readyAt.IsZero() && !w.Now.Before(p.readyAt.Add(time.Duration(r.minReady)*time.Second))
+			pods = append(pods, rollout.Pod{Name: fmt.Sprintf("%s-%d", r.hash, i), Hash: r.hash, Created: p.created, Available: up})
+		}
+	}
+	return pods
+}
+
 func (w *World) seenRuns() []rollout.Run {
 	out := make([]rollout.Run, 0, len(w.runs))
 	for _, r := range w.runs {
@@ -161,6 +175,9 @@ func (w *World) snapshot() rollout.Snapshot {
 	s.TemplateHash = v1alpha1.PodTemplateHash(&s.Spec.Template, s.Status.CollisionCount)
 	for i := range s.Revisions {
 		s.Revisions[i].Current = s.Revisions[i].Hash == s.TemplateHash
+	}
+	if rollout.RestartDue(&s.Spec, &s.Status, w.Now) {
+		s.Pods = w.seenPods()
 	}
 	if s.Routed {
 		confirmed := w.Verifies && !w.blue() && w.planeFollows() && reflect.DeepEqual(c.route, w.route)

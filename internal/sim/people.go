@@ -1,7 +1,10 @@
 package sim
 
 import (
+	"fmt"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
@@ -201,4 +204,51 @@ func (w *World) Pods(image string) (available, desired int32) {
 		}
 	}
 	return 0, 0
+}
+
+// RestartPods sets spec.restartAt to now.
+func (w *World) RestartPods() {
+	at := metav1.NewTime(w.Now.Add(time.Second)).Rfc3339Copy()
+	w.Rollout.Spec.RestartAt = &at
+	w.Rollout.Generation++
+	w.log("restart pods")
+}
+
+// DeleteRevision is a person who deletes the ReplicaSet of an image's tag.
+func (w *World) DeleteRevision(image string) error {
+	for _, r := range w.revs {
+		if tag(r.image) == tag(image) {
+			w.log("somebody deletes the ReplicaSet of %s", tag(image))
+			w.deaths = w.Now
+			w.remove(r.hash)
+			return nil
+		}
+	}
+	return fmt.Errorf("no revision has the image tag %s", image)
+}
+
+// Point is a person who changes a Service's selector.
+func (w *World) Point(name, image string) error {
+	for _, r := range w.revs {
+		if tag(r.image) == tag(image) {
+			w.log("somebody points service %s at %s", name, tag(image))
+			w.deaths = w.Now // who is served now is that person's doing
+			w.svc(name).hash = r.hash
+			w.follow()
+			return nil
+		}
+	}
+	return fmt.Errorf("no revision has the image tag %s", image)
+}
+
+// Terminate is a person who ends an AnalysisRun; name is that of the logs.
+func (w *World) Terminate(name string) error {
+	for _, r := range w.runs {
+		if w.name(r.name) == name {
+			w.log("somebody terminates analysis %s", name)
+			r.spec.Terminate, r.wake = true, w.Now
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no run %s", name)
 }

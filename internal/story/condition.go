@@ -48,6 +48,13 @@ func parseCondition(words []string) (condition, error) {
 			return nil, usage("stable v1")
 		}
 		return func(p *player) string { return differ("stable", p.world.Stable(), rest[0]) }, nil
+	case "serves":
+		if len(rest) != 2 {
+			return nil, usage("serves SERVICE v1")
+		}
+		return func(p *player) string {
+			return differ("the revision behind "+rest[0], p.world.Serves(rest[0]), rest[1])
+		}, nil
 	case "run":
 		return ofRun(rest)
 	case "asked":

@@ -8,6 +8,8 @@
 //	-- include --        optional: folders whose manifests belong to the story, one a line
 //	-- rollout.yaml --   any *.yaml: Rollout, AnalysisTemplate, Services, routes …
 //	-- script --         one verb a line; # begins a comment
+//	-- covers --         optional: the published edge cases, defects and field outages that
+//	                     it guards, one a line: edge 5, defect 12, outage 39
 //	-- allow --          only while the script is known not to come true: which law, and why
 //	-- log --            what happened, rewritten by -update
 //
@@ -32,6 +34,10 @@
 //	drift 0                        somebody writes a weight over the route
 //	break route "why" | mend route
 //	restart                        the controller is replaced
+//	restart pods                   spec.restartAt is set to now
+//	delete v2                      somebody deletes a revision's ReplicaSet
+//	point SERVICE v1               somebody changes a Service's selector
+//	terminate RUN                  somebody ends an AnalysisRun
 //	wait 10m
 //	until CONDITION [within 2h]
 //	expect CONDITION
@@ -43,6 +49,7 @@
 //	weight 5 | live 5              the written canary weight; what the data plane does
 //	pods v2 1/1                    available and wanted pods of an image tag
 //	step 3 | stable v1             status.currentStepIndex; the stable revision's tag
+//	serves SERVICE v1              whom the data plane reaches over a Service
 //	run demo-v2-2-1 Failed         an AnalysisRun's phase
 //	asked NAME text…               the last query of a metric, args replaced, has the text
 //

@@ -141,7 +141,7 @@ func decodeKnown(t *testing.T, m Manifest) string {
 	default:
 		t.Fatalf("%s: kind %q is not known here", m.File, kind)
 	}
-	if err := yaml.UnmarshalStrict(m.Text, into); err != nil {
+	if err := decodeStrict(m, into); err != nil {
 		t.Fatalf("%s: %v", m.File, err)
 	}
 	var head struct {

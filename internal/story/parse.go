@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -31,6 +32,9 @@ type Story struct {
 	// Script is what happens; Log is the expected log, "" for none yet.
 	Script []Line
 	Log    string
+	// Covers are the published edge cases, defects and field outages that it guards, as
+	// "edge 5", "defect 12" or "outage 39" (hack/cover makes tables of them).
+	Covers []string
 	// Allow says why the script is known not to come true today; "" for a sound story.
 	Allow string
 }
@@ -73,8 +77,10 @@ func Parse(data []byte, root fs.FS) (Story, error) {
 			s.Log = string(f.Data)
 		case f.Name == "allow":
 			s.Allow = strings.TrimSpace(string(f.Data))
+		case f.Name == "covers":
+			s.Covers, err = parseCovers(f.Data)
 		default:
-			err = errors.New("a story has include, *.yaml, script, allow and log")
+			err = errors.New("a story has include, *.yaml, script, covers, allow and log")
 		}
 		if err != nil {
 			return s, fmt.Errorf("%s: %w", f.Name, err)
@@ -149,22 +155,22 @@ func (s *Story) decode() error {
 			}
 		case "AnalysisTemplate":
 			var t v1alpha1.AnalysisTemplate
-			err = yaml.UnmarshalStrict(m.Text, &t)
+			err = decodeStrict(m, &t)
 			s.Templates.Namespaced[t.Name] = t.Spec
 		case "ClusterAnalysisTemplate":
 			var t v1alpha1.ClusterAnalysisTemplate
-			err = yaml.UnmarshalStrict(m.Text, &t)
+			err = decodeStrict(m, &t)
 			s.Templates.Cluster[t.Name] = t.Spec
 		}
 		if err != nil {
 			return fmt.Errorf("decode %s: %w", m.File, err)
 		}
 	}
-	switch c := s.Rollout.Spec.Strategy.Canary; {
+	switch one := s.Rollout.Spec.Strategy; {
 	case !found:
 		return errors.New("the story has no Rollout")
-	case c == nil:
-		return errors.New("the Rollout of the story has no canary strategy")
+	case (one.Canary == nil) == (one.BlueGreen == nil):
+		return errors.New("the Rollout of the story has not exactly one strategy")
 	case len(s.Rollout.Spec.Template.Spec.Containers) == 0:
 		return errors.New("the Rollout of the story has no container")
 	}
@@ -181,8 +187,17 @@ func kindOf(m Manifest) (string, error) {
 	return head.Kind, nil
 }
 
+// decodeStrict takes no field that the type does not have, and no key twice.
+func decodeStrict(m Manifest, into any) error {
+	data, err := yaml.YAMLToJSONStrict(m.Text)
+	if err != nil {
+		return fmt.Errorf("read YAML: %w", err)
+	}
+	return v1alpha1.DecodeStrict(data, into)
+}
+
 func decodeRollout(m Manifest) (r v1alpha1.Rollout, err error) {
-	if err := yaml.UnmarshalStrict(m.Text, &r); err != nil {
+	if err := decodeStrict(m, &r); err != nil {
 		return r, fmt.Errorf("decode %s: %w", m.File, err)
 	}
 	return r, nil
@@ -196,6 +211,18 @@ func (s *Story) rolloutIn(file string) (v1alpha1.Rollout, error) {
 		}
 	}
 	return v1alpha1.Rollout{}, fmt.Errorf("the story has no Rollout in a file %q", file)
+}
+
+var covered = regexp.MustCompile(`^(edge|defect|outage) [1-9][0-9]{0,2}$`)
+
+func parseCovers(data []byte) (items []string, err error) {
+	for i, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
+		if line = strings.TrimSpace(line); !covered.MatchString(line) || slices.Contains(items, line) {
+			return nil, fmt.Errorf("line %d: %q: write each item once, one a line: edge 5, defect 12 or outage 39", i+1, line)
+		}
+		items = append(items, line)
+	}
+	return items, nil
 }
 
 // parseScript splits the lines into words and checks that each is complete.

@@ -27,8 +27,10 @@ type player struct {
 // log is complete up to that point.
 func Run(s Story) (log string, err error) {
 	p := &player{story: &s, asked: map[string]v1alpha1.Metric{}}
-	routing := s.Rollout.Spec.Strategy.Canary.TrafficRouting
-	pinned := routing != nil && routing.Istio != nil && routing.Istio.DestinationRule != nil
+	pinned := false
+	if c := s.Rollout.Spec.Strategy.Canary; c != nil && c.TrafficRouting != nil {
+		pinned = c.TrafficRouting.Istio != nil && c.TrafficRouting.Istio.DestinationRule != nil
+	}
 	p.world = sim.New(s.Rollout, sim.Options{Pinned: pinned, Log: p.line, Tick: p.tick})
 	p.world.Templates, p.world.Metric = s.Templates, p.measure
 	for _, l := range s.Script {

@@ -133,9 +133,13 @@ func TestABadStoryIsRefusedWithItsLine(t *testing.T) {
 	in := func(script string) string { return fmt.Sprintf(small, script) }
 	for sentence, c := range map[string]struct{ text, want string }{
 		"no purpose":          {"-- script --\n", "no sentence of purpose"},
-		"an unknown file":     {"A story.\n-- notes.txt --\n", "notes.txt: a story has include, *.yaml, script, allow and log"},
+		"an unknown file":     {"A story.\n-- notes.txt --\n", "notes.txt: a story has include, *.yaml, script, covers, allow and log"},
+		"a wish as an item":   {"A story.\n-- covers --\nedge 5\nbug 7\n", `covers: line 2: "bug 7": write each item once`},
+		"two items a line":    {"A story.\n-- covers --\nedge 5, edge 6\n", `covers: line 1: "edge 5, edge 6"`},
+		"an item twice":       {"A story.\n-- covers --\nedge 5\nedge 5\n", `covers: line 2: "edge 5"`},
+		"no items at all":     {"A story.\n-- covers --\n", `covers: line 1: ""`},
 		"no rollout":          {"A story.\n-- script --\nabort\n", "the story has no Rollout"},
-		"a misspelt field":    {strings.Replace(in("abort"), "setWeight", "setWait", 1), `decode rollout.yaml: error unmarshaling JSON: while decoding JSON: json: unknown field "setWait"`},
+		"a misspelt field":    {strings.Replace(in("abort"), "setWeight", "setWait", 1), `decode rollout.yaml: unknown field "spec.strategy.canary.steps[0].setWait"`},
 		"an unknown verb":     {in("abort\n\ndance"), `script: line 3: dance: there is no verb "dance"`},
 		"a verb without args": {in("image"), "line 1: image: write: image v2"},
 		"a number that is no": {in("replicas many"), "write: replicas 8"},

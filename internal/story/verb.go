@@ -39,24 +39,28 @@ var plainVerbs = map[string]func(*sim.World){
 	"pause":        func(w *sim.World) { w.SetPaused(true) },
 	"unpause":      func(w *sim.World) { w.SetPaused(false) },
 	"restart":      (*sim.World).Restart,
+	"restart pods": (*sim.World).RestartPods,
 	"verifies":     func(w *sim.World) { w.Verifies = true },
 	"mend route":   func(w *sim.World) { w.Break("") },
 }
 
 var verbs = map[string]func(args []string) (act, error){
-	"deployed": deployed,
-	"image":    setImage,
-	"apply":    apply,
-	"replicas": replicas,
-	"metric":   setMetric,
-	"ready":    ready,
-	"kill":     kill,
-	"lag":      lag,
-	"drift":    drift,
-	"break":    breakRoute,
-	"wait":     wait,
-	"until":    until,
-	"expect":   expect,
+	"deployed":  deployed,
+	"image":     setImage,
+	"apply":     apply,
+	"replicas":  replicas,
+	"metric":    setMetric,
+	"ready":     ready,
+	"kill":      kill,
+	"lag":       lag,
+	"drift":     drift,
+	"break":     breakRoute,
+	"delete":    one("delete v2", (*sim.World).DeleteRevision),
+	"terminate": one("terminate RUN", (*sim.World).Terminate),
+	"point":     point,
+	"wait":      wait,
+	"until":     until,
+	"expect":    expect,
 }
 
 func usage(text string) error { return errors.New("write: " + text) }
@@ -77,6 +81,23 @@ func deployed(args []string) (act, error) {
 		p.tick()
 		return nil
 	}, nil
+}
+
+// one is a verb with one word that names something there must be.
+func one(written string, do func(*sim.World, string) error) func([]string) (act, error) {
+	return func(args []string) (act, error) {
+		if len(args) != 1 {
+			return nil, usage(written)
+		}
+		return func(p *player) error { return do(p.world, args[0]) }, nil
+	}
+}
+
+func point(args []string) (act, error) {
+	if len(args) != 2 {
+		return nil, usage("point SERVICE v1")
+	}
+	return func(p *player) error { return p.world.Point(args[0], args[1]) }, nil
 }
 
 func setImage(args []string) (act, error) {
