@@ -77,7 +77,11 @@ func abortGoal(v *view) goal {
 // and weight go back step by step and not all at once (core.md §5.4).
 func (v *view) backWeight(stable, canary *Revision) int32 {
 	lacks := v.n - available(stable)
-	have := max(lacks, available(canary))
+	if lacks <= 0 {
+		return 0
+	}
+	// Pods beyond what the written weight takes, such as a minimum, do not count.
+	have := max(lacks, min(available(canary), v.need(v.Traffic.Written.Weight(traffic.Canary))))
 	if v.mode == aborted && v.rules.abortSet && v.rules.abortAfter > 0 {
 		have = lacks // the canary keeps its pods, so they say nothing
 	}
