@@ -3,12 +3,10 @@ package rollout
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
-	"github.com/penstock-io/penstock/internal/traffic"
 )
 
 // progress builds the next status. Only functions of this type decide where the
@@ -170,9 +168,25 @@ func (p *progress) step(g goal, t tests) {
 		return
 	}
 	p.nextStep(g, t)
+	if why, ok := p.completeNext(); ok {
+		p.promote(why)
+		return
+	}
 	if len(p.st.PauseConditions) == 0 {
 		p.st.ControllerPause = false
 	}
+}
+
+// completeNext reports whether the step that has just ended was the last and leaves nothing
+// to wait for: both then go into one write.
+func (p *progress) completeNext() (why string, ok bool) {
+	if i := p.st.CurrentStepIndex; p.blue != nil || i == nil || p.index >= len(p.steps) || int(*i) < len(p.steps) {
+		return "", false
+	}
+	end := *p.view
+	end.index = len(p.steps)
+	next := progress{view: &end, st: p.st}
+	return next.complete()
 }
 
 // forgetAttempt drops what an aborted attempt has left: its verdicts count no more.
@@ -383,78 +397,4 @@ func (p *progress) tellPause() {
 	case before && !after && !p.st.Abort:
 		p.event(RolloutResumed, "Rollout is resumed")
 	}
-}
-
-// tellWeights tells that the written weights have changed (core.md §5.6).
-func (p *progress) tellWeights() {
-	before, after := p.Status.Canary.Weights, p.st.Canary.Weights
-	if after == nil {
-		return
-	}
-	var text []string
-	switch {
-	case before == nil:
-		text = append(text, fmt.Sprintf("to %d", after.Canary.Weight))
-	case before.Canary.Weight != after.Canary.Weight:
-		text = append(text, fmt.Sprintf("from %d to %d", before.Canary.Weight, after.Canary.Weight))
-	}
-	if before != nil && !slices.Equal(carrying(before.Additional), carrying(after.Additional)) {
-		text = append(text, fmt.Sprintf("additional: %v", carrying(after.Additional)))
-	}
-	if len(text) > 0 {
-		p.event(TrafficWeightUpdated, "Traffic weight updated %s", strings.Join(text, ", "))
-	}
-}
-
-// carrying leaves out the destinations without weight: those that are still to come, or
-// may still linger in the data plane.
-func carrying(list []v1alpha1.WeightDestination) []v1alpha1.WeightDestination {
-	return without(list, func(d v1alpha1.WeightDestination) bool { return d.Weight == 0 })
-}
-
-// weights records the written split for people and tools (core.md §1.6); the names are
-// always those of the spec.
-func weights(v *view, g goal) *v1alpha1.TrafficWeights {
-	w := v.Traffic.Written
-	if !v.Routed || v.blue != nil || w.IsZero() {
-		return nil
-	}
-	ca, _ := w.Of(traffic.Canary)
-	st, _ := w.Of(traffic.Stable)
-	out := &v1alpha1.TrafficWeights{
-		Canary: v1alpha1.WeightDestination{Weight: ca.Weight, ServiceName: v.canary.CanaryService, PodTemplateHash: ca.Hash},
-		Stable: v1alpha1.WeightDestination{Weight: st.Weight, ServiceName: v.canary.StableService, PodTemplateHash: st.Hash},
-	}
-	out.Additional = additional(v, g)
-	if v.Verifies {
-		ok := v.Traffic.Confirmed()
-		out.Verified = &ok
-	}
-	return out
-}
-
-// additional lists every extra destination that is written, wanted next, or may still be
-// live. An Experiment keeps the pods of those that stand here, so an entry comes before
-// its weight and goes after it.
-func additional(v *view, g goal) (list []v1alpha1.WeightDestination) {
-	add := func(d traffic.Destination, weight int32) {
-		same := func(o v1alpha1.WeightDestination) bool {
-			return o.PodTemplateHash == d.Hash && o.ServiceName == d.Service
-		}
-		if !slices.ContainsFunc(list, same) {
-			list = append(list, v1alpha1.WeightDestination{Weight: weight, ServiceName: d.Service, PodTemplateHash: d.Hash})
-		}
-	}
-	for _, d := range v.Traffic.Written.Extras() {
-		add(d, d.Weight)
-	}
-	for _, d := range g.extras {
-		add(d, 0)
-	}
-	for _, live := range v.Traffic.Live {
-		for _, d := range live.Extras() {
-			add(d, 0)
-		}
-	}
-	return list
 }

@@ -70,6 +70,14 @@ func (w *World) do(seen *rollout.Snapshot, a rollout.Action) {
 		}
 	case rollout.DeleteRun:
 		w.deleteRun(x.Name)
+	case rollout.StartExperiment:
+		w.startTrial(x)
+	case rollout.StopExperiment:
+		if t := w.trial(x.Name); t != nil {
+			t.spec.Terminate, t.wake = true, w.Now
+		}
+	case rollout.DeleteExperiment:
+		w.deleteTrial(x.Name)
 	}
 }
 
@@ -147,8 +155,8 @@ func (w *World) pointers() (stable, canary string) {
 
 // follow makes the data plane start towards what the objects say.
 func (w *World) follow() {
-	if p := &w.plane; p.pending != w.route.weight || !slices.Equal(p.extras, w.route.extras) {
-		p.pending, p.extras, p.at = w.route.weight, w.route.extras, w.Now.Add(w.lag())
+	if p := &w.plane; p.pending != w.route.weight || !slices.Equal(p.coming, w.route.extras) {
+		p.pending, p.coming, p.at = w.route.weight, w.route.extras, w.Now.Add(w.lag())
 	}
 	s, c := w.sides()
 	st, ca := w.pointers()
@@ -162,7 +170,7 @@ func (w *World) follow() {
 // tickPlane lets every part that is due arrive.
 func (w *World) tickPlane() {
 	if p := &w.plane; !w.Now.Before(p.at) {
-		p.weight = p.pending
+		p.weight, p.extras = p.pending, p.coming
 	}
 	for _, x := range w.services {
 		if !w.Now.Before(x.at) {
@@ -180,7 +188,7 @@ func (w *World) live() (stable, canary string) {
 func (w *World) planeFollows() bool {
 	ws, wc := w.pointers()
 	ls, lc := w.live()
-	return w.plane.weight == w.route.weight && ls == ws && lc == wc
+	return w.plane.weight == w.route.weight && slices.Equal(w.plane.extras, w.route.extras) && ls == ws && lc == wc
 }
 
 func (w *World) run(name string) *run {

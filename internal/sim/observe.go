@@ -20,6 +20,7 @@ type caches struct {
 	services []rollout.Service
 	route    route
 	runs     []rollout.Run
+	trials   []rollout.Experiment
 }
 
 // cache is one of the controller's caches: each catches up on its own.
@@ -54,7 +55,7 @@ func (w *World) refresh(all bool) {
 		w.caches.route = w.route
 	}
 	if due(cacheRuns) {
-		w.caches.runs = w.seenRuns()
+		w.caches.runs, w.caches.trials = w.seenRuns(), w.seenTrials()
 	}
 }
 
@@ -67,7 +68,8 @@ func cacheOf(a rollout.Action) cache {
 		return cacheServices
 	case rollout.SetSplit:
 		return cacheRoute
-	case rollout.StartRun, rollout.StopRun, rollout.DeleteRun:
+	case rollout.StartRun, rollout.StopRun, rollout.DeleteRun,
+		rollout.StartExperiment, rollout.StopExperiment, rollout.DeleteExperiment:
 		return cacheRuns
 	}
 	return cacheRevisions
@@ -103,6 +105,14 @@ func (w *World) seenServices() []rollout.Service {
 	return out
 }
 
+// freshTrials reads those Experiments from the API server that the status lists and the
+// routes do not lead to yet, as the shell does.
+func (w *World) freshTrials(s *rollout.Snapshot) {
+	if weights := s.Status.Canary.Weights; weights != nil && len(weights.Additional) > len(w.caches.route.extras) {
+		s.Experiments = w.seenTrials()
+	}
+}
+
 // seenPods are the pods, read from the API server and not from a cache.
 func (w *World) seenPods() []rollout.Pod {
 	pods := []rollout.Pod{}
@@ -118,6 +128,9 @@ func (w *World) seenPods() []rollout.Pod {
 func (w *World) seenRuns() []rollout.Run {
 	out := make([]rollout.Run, 0, len(w.runs))
 	for _, r := range w.runs {
+		if r.kind == "Experiment" {
+			continue // the Experiment's own
+		}
 		out = append(out, rollout.Run{Name: r.name, Kind: rollout.RunKind(r.kind), Step: r.step, Hash: r.hash,
 			Number: r.number, Phase: r.status.Phase, Message: r.status.Message, Terminating: r.spec.Terminate, Created: r.created})
 	}
@@ -168,7 +181,7 @@ func (w *World) snapshot() rollout.Snapshot {
 	c := &w.caches
 	s := rollout.Snapshot{Now: w.Now, Namespace: "default", Name: w.Rollout.Name, Generation: c.rollout.Generation,
 		Number: c.number, Spec: *c.rollout.Spec.DeepCopy(), Status: *c.rollout.Status.DeepCopy(),
-		Revisions: slices.Clone(c.revs), Services: c.services, Routed: w.routed(), Pinned: w.pinned(), Runs: c.runs}
+		Revisions: slices.Clone(c.revs), Services: c.services, Routed: w.routed(), Pinned: w.pinned(), Runs: c.runs, Experiments: c.trials}
 	if k := s.Spec.Strategy.Canary; k != nil {
 		s.StepsHash = v1alpha1.StepHash(k.Steps)
 	}
@@ -176,6 +189,7 @@ func (w *World) snapshot() rollout.Snapshot {
 	for i := range s.Revisions {
 		s.Revisions[i].Current = s.Revisions[i].Hash == s.TemplateHash
 	}
+	w.freshTrials(&s)
 	if rollout.RestartDue(&s.Spec, &s.Status, w.Now) {
 		s.Pods = w.seenPods()
 	}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ func (w *World) Instant() {
 	for i := 0; ; i++ {
 		w.tickPlane()
 		moved := w.tickRuns()
+		moved = w.tickTrials() || moved
 		w.refresh(fresh)
 		if !w.control() && !moved {
 			if fresh || w.dawdle() {
@@ -41,6 +43,7 @@ func (w *World) Instant() {
 		}
 	}
 	w.checkServed()
+	w.checkExtras()
 	if w.Tick != nil {
 		w.Tick()
 	}
@@ -158,7 +161,15 @@ func (w *World) next() (at time.Time) {
 		}
 		later(r)
 	}
-	for _, r := range w.revs {
+	revs := slices.Clone(w.revs)
+	for _, x := range w.trials {
+		later(x.wake)
+		for _, s := range x.sets {
+			later(s.retireAt)
+			revs = append(revs, &s.replicaSet)
+		}
+	}
+	for _, r := range revs {
 		for _, p := range r.pods {
 			if !p.readyAt.IsZero() {
 				later(p.readyAt)

@@ -72,7 +72,7 @@ func randomCanary(rng *rand.Rand, pinned bool) *v1alpha1.CanaryStrategy {
 	}
 	weight := int32(0)
 	for range rng.IntN(6) {
-		c.Steps = append(c.Steps, randomStep(rng, &weight))
+		c.Steps = append(c.Steps, randomStep(rng, &weight, c.TrafficRouting != nil))
 	}
 	if rng.IntN(3) == 0 {
 		c.Analysis = &v1alpha1.RolloutAnalysisBackground{RolloutAnalysis: v1alpha1.RolloutAnalysis{Templates: okTemplate}}
@@ -80,8 +80,10 @@ func randomCanary(rng *rand.Rand, pinned bool) *v1alpha1.CanaryStrategy {
 	return c
 }
 
-func randomStep(rng *rand.Rand, weight *int32) v1alpha1.CanaryStep {
-	switch rng.IntN(5) {
+func randomStep(rng *rand.Rand, weight *int32, routed bool) v1alpha1.CanaryStep {
+	switch rng.IntN(6) {
+	case 5:
+		return v1alpha1.CanaryStep{Experiment: randomTrial(rng, *weight, routed)}
 	case 2:
 		return v1alpha1.CanaryStep{Pause: &v1alpha1.RolloutPause{}}
 	case 3:
@@ -93,6 +95,22 @@ func randomStep(rng *rand.Rand, weight *int32) v1alpha1.CanaryStep {
 	*weight += int32(rng.IntN(int(101 - *weight)))
 	at := *weight
 	return v1alpha1.CanaryStep{SetWeight: &at}
+}
+
+func randomTrial(rng *rand.Rand, weight int32, routed bool) *v1alpha1.RolloutExperimentStep {
+	one, none := int32(1), int32(0)
+	e := &v1alpha1.RolloutExperimentStep{Duration: "40s", Templates: []v1alpha1.RolloutExperimentTemplate{
+		{Name: "new", SpecRef: v1alpha1.CanarySpecRef, Replicas: &one}, {Name: "old", SpecRef: v1alpha1.StableSpecRef}}}
+	if share := (100 - weight) / 4; routed && rng.IntN(2) == 0 {
+		e.Templates[0].Weight, e.Templates[1].Weight = &share, &share
+	}
+	if rng.IntN(2) == 0 {
+		e.ScaleDownDelaySeconds = &none
+	}
+	if rng.IntN(2) == 0 {
+		e.Analyses = []v1alpha1.RolloutExperimentStepAnalysisTemplateRef{{Name: "ok", TemplateName: "ok", RequiredForCompletion: rng.IntN(2) == 0}}
+	}
+	return e
 }
 
 func randomBlueGreen(rng *rand.Rand) *v1alpha1.BlueGreenStrategy {

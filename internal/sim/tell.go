@@ -88,5 +88,8 @@ func (w *World) Describe() string {
 	case w.routed():
 		parts = append(parts, fmt.Sprintf("weight %d, live %d", w.Weight(), w.Live()))
 	}
+	for _, d := range w.plane.extras {
+		parts = append(parts, fmt.Sprintf("%s %d", d.Service, d.Weight))
+	}
 	return strings.Join(parts, ", ")
 }

@@ -49,6 +49,7 @@ type World struct {
 	route    route
 	plane    plane
 	runs     []*run
+	trials   []*trial
 	// Templates are the AnalysisTemplates of the namespace.
 	Templates analysis.Templates
 	// Metric answers a measurement; nil means success with value 1.
@@ -135,7 +136,8 @@ type route struct {
 type plane struct {
 	weight, pending int32
 	at              time.Time
-	extras          []traffic.Destination
+	// extras are an experiment's; coming are those on their way.
+	extras, coming []traffic.Destination
 }
 
 type run struct {
