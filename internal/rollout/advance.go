@@ -180,7 +180,8 @@ func (p *progress) step(g goal, t tests) {
 // completeNext reports whether the step that has just ended was the last and leaves nothing
 // to wait for: both then go into one write.
 func (p *progress) completeNext() (why string, ok bool) {
-	if i := p.st.CurrentStepIndex; p.blue != nil || i == nil || p.index >= len(p.steps) || int(*i) < len(p.steps) {
+	s, at := p.at()
+	if i := p.st.CurrentStepIndex; p.blue != nil || !at || s.kind != weightStep || i == nil || int(*i) < len(p.steps) {
 		return "", false
 	}
 	end := *p.view

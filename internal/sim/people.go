@@ -80,6 +80,9 @@ func (w *World) Retry() {
 // Drift is GitOps that writes its own weight over the route.
 func (w *World) Drift(weight int32) {
 	w.log("somebody sets the route to canary weight %d", weight)
+	if w.canary().DynamicStableScale {
+		w.deaths = w.Now // stable may be small: who is served now is that somebody's doing
+	}
 	if w.flipped(&w.Rollout.Status) {
 		weight = w.total() - weight
 	}
