@@ -53,6 +53,8 @@ type ClusterAnalysisTemplateList struct {
 
 // AnalysisTemplateSpec is a list of metrics with arguments.
 type AnalysisTemplateSpec struct {
+	// Malformed is what was stored and could not be read.
+	Malformed []Malformed `json:"-"`
 	// +optional
 	// +patchMergeKey=name
 	// +patchStrategy=merge
@@ -183,6 +185,8 @@ type AnalysisRunList struct {
 
 // AnalysisRunSpec is what to measure.
 type AnalysisRunSpec struct {
+	// Malformed is what was stored and could not be read.
+	Malformed []Malformed `json:"-"`
 	// +patchMergeKey=name
 	// +patchStrategy=merge
 	Metrics []Metric `json:"metrics" patchStrategy:"merge" patchMergeKey:"name"`

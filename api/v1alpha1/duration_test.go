@@ -11,6 +11,7 @@ import (
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
+// Covers: edge 24.
 func TestPauseDuration(t *testing.T) {
 	tests := map[string]struct {
 		pause string

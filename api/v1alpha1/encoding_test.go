@@ -14,6 +14,7 @@ import (
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
+// Covers: edge 136.
 func TestResolvedTemplateAndSelectorAreNeverWritten(t *testing.T) {
 	full := v1alpha1.RolloutSpec{
 		Selector:    &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}},

@@ -33,6 +33,8 @@ type ExperimentList struct {
 
 // ExperimentSpec is what to run.
 type ExperimentSpec struct {
+	// Malformed is what was stored and could not be read.
+	Malformed []Malformed `json:"-"`
 	// +patchMergeKey=name
 	// +patchStrategy=merge
 	Templates []TemplateSpec `json:"templates" patchStrategy:"merge" patchMergeKey:"name"`

@@ -22,7 +22,7 @@ func TestPodTemplateHash(t *testing.T) {
 		want       string
 	}{
 		"the published hash of the empty template":                   {corev1.PodTemplateSpec{}, nil, "658c46c486"},
-		"the published hash of the empty template after a collision": {corev1.PodTemplateSpec{}, &one, "6746d5bbc"},
+		"the published hash of the empty template after a collision": {corev1.PodTemplateSpec{}, &one, "6746d5bbc"}, // Covers: edge 7.
 		"the published hash of a template with a container":          {demo, nil, "8c9b79c5c"},
 	}
 	for name, test := range tests {

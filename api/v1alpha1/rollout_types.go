@@ -44,6 +44,8 @@ type RolloutSpec struct {
 	TemplateResolvedFromRef bool `json:"-"`
 	// SelectorResolvedFromRef says the same of Selector.
 	SelectorResolvedFromRef bool `json:"-"`
+	// Malformed is what was stored and could not be read.
+	Malformed []Malformed `json:"-"`
 	// Replicas is the wanted number of pods; nil means 1.
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`

@@ -33,10 +33,10 @@ func TestAClientShowsTheStoredPhaseOnlyWhenItIsOfTheLatestWish(t *testing.T) {
 		"the latest spec was seen":               {nil, "Paused - CanaryPauseStep"},
 		"an older spec was seen":                 {[]func(*v1alpha1.Rollout){observedAs("2")}, unobserved},
 		"an older spec was healthy":              {[]func(*v1alpha1.Rollout){healthy, observedAs("2")}, unobserved},
-		"a newer spec was seen":                  {[]func(*v1alpha1.Rollout){observedAs("8575574967")}, "Paused - CanaryPauseStep"},
-		"a hash of the spec was seen":            {[]func(*v1alpha1.Rollout){observedAs("5b9f9dd6c6")}, "Paused - CanaryPauseStep"},
+		"a newer spec was seen":                  {[]func(*v1alpha1.Rollout){observedAs("8575574967")}, "Paused - CanaryPauseStep"}, // Covers: edge 146.
+		"a hash of the spec was seen":            {[]func(*v1alpha1.Rollout){observedAs("5b9f9dd6c6")}, "Paused - CanaryPauseStep"}, // Covers: edge 146.
 		"nothing was seen, but a phase is there": {[]func(*v1alpha1.Rollout){observedAs("")}, "Paused - CanaryPauseStep"},
-		"the pause was taken away":               {[]func(*v1alpha1.Rollout){resumed}, "Progressing - waiting for rollout to unpause"},
+		"the pause was taken away":               {[]func(*v1alpha1.Rollout){resumed}, "Progressing - waiting for rollout to unpause"}, // Covers: edge 147.
 		"an older spec, pause taken away":        {[]func(*v1alpha1.Rollout){resumed, observedAs("2")}, unobserved},
 		"the workload's latest spec was seen":    {[]func(*v1alpha1.Rollout){workload("7", "7")}, "Paused - CanaryPauseStep"},
 		"an older one of the workload was seen":  {[]func(*v1alpha1.Rollout){workload("7", "6")}, unobservedRef},

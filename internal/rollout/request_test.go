@@ -27,7 +27,7 @@ func bySteps(r *v1alpha1.Rollout) {
 	r.Status.ControllerPause = true
 	r.Status.PauseConditions = []v1alpha1.PauseCondition{{Reason: v1alpha1.PauseReasonCanaryPauseStep}}
 }
-func undecided(r *v1alpha1.Rollout) {
+func inconclusiveRun(r *v1alpha1.Rollout) {
 	r.Status.Canary.CurrentStepAnalysisRunStatus = &v1alpha1.RolloutAnalysisRunStatus{Status: v1alpha1.AnalysisPhaseInconclusive}
 }
 func blueGreen(r *v1alpha1.Rollout) {
@@ -82,13 +82,13 @@ func TestPromoteSendsThePublishedBytes(t *testing.T) {
 		"a paused spec is only unpaused":                    {givenRollout(bySpec), PromoteOptions{}, []string{unhold}},
 		"both pauses end, the status first":                 {givenRollout(bySteps, bySpec), PromoteOptions{}, []string{resume, unhold}},
 		"a running step is skipped":                         {givenRollout(), PromoteOptions{}, []string{onTo}},
-		"an undecided run without a pause is skipped":       {givenRollout(undecided), PromoteOptions{}, []string{onTo}},
+		"an undecided run without a pause is skipped":       {givenRollout(inconclusiveRun), PromoteOptions{}, []string{onTo}},
 		"blue-green waits for a person":                     {givenRollout(blueGreen, bySteps), PromoteOptions{}, []string{resume}},
 		"blue-green without a pause has nothing to promote": {givenRollout(blueGreen), PromoteOptions{}, nil},
 		"a canary without steps has nothing to promote":     {givenRollout(noSteps), PromoteOptions{}, nil},
-		"an undecided run is overruled": {givenRollout(bySteps, undecided), PromoteOptions{}, []string{
+		"an undecided run is overruled": {givenRollout(bySteps, inconclusiveRun), PromoteOptions{}, []string{
 			`status {"status":{"pauseConditions":null,"controllerPause":false,"currentStepIndex":2}} or {"spec":{"paused":false},"status":{"pauseConditions":null,"controllerPause":false,"currentStepIndex":2}}`}},
-		"an undecided run whose pause is worked off is resumed": {givenRollout(bySteps, undecided, func(r *v1alpha1.Rollout) { r.Status.ControllerPause = false }), PromoteOptions{}, []string{resume}},
+		"an undecided run whose pause is worked off is resumed": {givenRollout(bySteps, inconclusiveRun, func(r *v1alpha1.Rollout) { r.Status.ControllerPause = false }), PromoteOptions{}, []string{resume}},
 
 		"full promotion":                                   {givenRollout(), PromoteOptions{Full: true}, []string{full}},
 		"full promotion of a paused spec":                  {givenRollout(bySpec), PromoteOptions{Full: true}, []string{full, unhold}},

@@ -18,6 +18,9 @@ type Problem struct {
 	Path string
 	// Text is the published text of the problem, Path included.
 	Text string
+	// Where is the field as a person finds it in the manifest; mostly that is Path with
+	// the name of the strategy.
+	Where string
 	// Mend says in words what would make the problem go away; "" where that is unknown.
 	Mend string
 }
@@ -35,6 +38,8 @@ type References struct {
 	Builds map[string]string
 	// Routes is the first problem that a router has with its objects, with its path.
 	Routes string
+	// Workload is why spec.workloadRef gives no template; "" when it does.
+	Workload string
 }
 
 // ServiceRef is what validation needs of a Service.
@@ -66,34 +71,30 @@ type MetricRef struct {
 	Count string
 }
 
-// Validate lists what is wrong with a Rollout, in the published order of evaluation;
-// the first one goes into the InvalidSpec condition. What this version does not run
-// comes last. Nil refs check the spec alone.
+// Validate lists what is wrong with a Rollout, each problem once, in the published order
+// of evaluation. What could not be read comes first, and hides what follows from it; what
+// nobody has published, and what this version does not run, comes last. Nil refs check
+// the spec alone.
 func Validate(namespace, name string, spec *v1alpha1.RolloutSpec, refs *References) []Problem {
 	if refs == nil {
 		refs = &References{}
 	}
 	p := &problems{seen: map[string]bool{}}
+	p.malformed(spec)
+	p.workload(spec, refs)
 	p.spec(spec)
 	if b := spec.Strategy.BlueGreen; b != nil {
+		p.strategy = "blueGreen"
 		p.blueGreen(b, spec.RevisionHistoryLimitOrDefault())
 	}
 	if c := spec.Strategy.Canary; c != nil {
+		p.strategy = "canary"
 		p.canary(c)
 	}
 	p.references(namespace, name, spec, refs)
+	p.numbers(spec)
 	p.unsupported(spec)
 	return p.list
-}
-
-// InvalidMessage is the message of the InvalidSpec condition: the published text, then
-// the mend (core.md §1.7.4).
-func InvalidMessage(name string, p Problem) string {
-	msg := fmt.Sprintf("The Rollout %q is invalid: %s", name, p.Text)
-	if p.Mend != "" {
-		msg += " (" + p.Mend + ")"
-	}
-	return msg
 }
 
 // problems collects each problem once. The last argument of its methods is the mend,
@@ -101,15 +102,57 @@ func InvalidMessage(name string, p Problem) string {
 type problems struct {
 	list []Problem
 	seen map[string]bool
+	// strategy is the name that published paths leave out.
+	strategy string
+	// unread are the paths of what could not be read.
+	unread []string
 }
 
-func (p *problems) add(e *field.Error, mend string) {
-	text := e.Error()
-	if p.seen[text] {
+func (p *problems) add(e *field.Error, mend string) { p.addAt(p.real(e.Field), e, mend) }
+
+// addAt adds a problem whose published path leads elsewhere than to the field.
+func (p *problems) addAt(where string, e *field.Error, mend string) {
+	p.put(Problem{Path: e.Field, Text: e.Error(), Where: where, Mend: mend})
+}
+
+func (p *problems) put(q Problem) {
+	if p.seen[q.Text] || p.follows(q.Where) {
 		return
 	}
-	p.seen[text] = true
-	p.list = append(p.list, Problem{Path: e.Field, Text: text, Mend: mend})
+	p.seen[q.Text] = true
+	p.list = append(p.list, q)
+}
+
+// real is the field behind a published path.
+func (p *problems) real(path string) string {
+	const strategy = "spec.strategy."
+	rest, ok := strings.CutPrefix(path, strategy)
+	switch {
+	case !ok, p.strategy == "", strings.HasPrefix(rest, p.strategy+"."), strings.HasPrefix(rest, "canary."), strings.HasPrefix(rest, "blueGreen."):
+		return path
+	}
+	return strategy + p.strategy + "." + rest
+}
+
+// malformed are the values that were left out when the object was read.
+func (p *problems) malformed(s *v1alpha1.RolloutSpec) {
+	for _, m := range s.Malformed {
+		p.put(Problem{Path: m.Path, Where: m.Path, Text: fmt.Sprintf("%s: Invalid value: %s: %s", m.Path, m.Value, m.Why),
+			Mend: "write a value that the field can hold"})
+	}
+	for _, q := range p.list {
+		p.unread = append(p.unread, q.Where)
+	}
+}
+
+// follows reports that a field holds, or is part of, what could not be read: it then
+// looks empty, and what is said about it would lead astray.
+func (p *problems) follows(where string) bool {
+	within := func(part, whole string) bool {
+		rest, ok := strings.CutPrefix(part, whole)
+		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	}
+	return slices.ContainsFunc(p.unread, func(u string) bool { return within(where, u) || within(u, where) })
 }
 
 func (p *problems) addAll(all field.ErrorList, mend string) {

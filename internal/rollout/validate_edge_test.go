@@ -20,37 +20,43 @@ func TestEdgeCases(t *testing.T) {
 		refs  *References
 		want  []string
 	}{
-		"21 stableService alone":              {patch: "strategy: {canary: {stableService: a}}"},
-		"21 canaryService alone":              {patch: "strategy: {canary: {canaryService: a}}"},
-		"22 Istio with subsets, no Services":  {patch: "strategy: {canary: {trafficRouting: {istio: {virtualService: {name: v}, destinationRule: {name: d, canarySubsetName: c, stableSubsetName: s}}}}}"},
-		"23 setCanaryScale beside setWeight":  {patch: routedSteps(istio, "{setWeight: 5, setCanaryScale: {weight: 10}}")},
-		"24 pause 1h30m":                      {patch: steps(`{pause: {duration: "1h30m"}}`)},
-		"24 pause 90 as text":                 {patch: steps(`{pause: {duration: "90"}}`)},
-		"24 pause 90":                         {patch: steps(`{pause: {duration: 90}}`)},
-		"24 pause 90s":                        {patch: steps(`{pause: {duration: 90s}}`)},
+		"21 stableService alone":              {patch: "strategy: {canary: {stableService: a}}"},                                                                                                           // Covers: edge 21.
+		"21 canaryService alone":              {patch: "strategy: {canary: {canaryService: a}}"},                                                                                                           // Covers: edge 21.
+		"22 Istio with subsets, no Services":  {patch: "strategy: {canary: {trafficRouting: {istio: {virtualService: {name: v}, destinationRule: {name: d, canarySubsetName: c, stableSubsetName: s}}}}}"}, // Covers: edge 22.
+		"23 setCanaryScale beside setWeight":  {patch: routedSteps(istio, "{setWeight: 5, setCanaryScale: {weight: 10}}")},                                                                                 // Covers: edge 23.
+		"24 pause 1h30m":                      {patch: steps(`{pause: {duration: "1h30m"}}`)},                                                                                                              // Covers: edge 24.
+		"24 pause 90 as text":                 {patch: steps(`{pause: {duration: "90"}}`)},                                                                                                                 // Covers: edge 24.
+		"24 pause 90":                         {patch: steps(`{pause: {duration: 90}}`)},                                                                                                                   // Covers: edge 24.
+		"24 pause 90s":                        {patch: steps(`{pause: {duration: 90s}}`)},                                                                                                                  // Covers: edge 24.
 		"24 pause 0s":                         {patch: steps(`{pause: {duration: 0s}}`)},
 		"24 pause 1ms":                        {patch: steps(`{pause: {duration: 1ms}}`)},
-		"24 pause -1 as text":                 {patch: steps(`{pause: {duration: "-1"}}`), want: []string{`spec.strategy.steps[0].pause.duration: Invalid value: "-1": Duration needs to be greater than 0`}},
+		"24 pause -1 as text":                 {patch: steps(`{pause: {duration: "-1"}}`), want: []string{`spec.strategy.steps[0].pause.duration: Invalid value: "-1": Duration needs to be greater than 0`}}, // Covers: edge 24.
 		"24 pause beyond 32 bits":             {patch: steps(`{pause: {duration: "2147483648"}}`), want: []string{`spec.strategy.steps[0].pause.duration: Invalid value: "2147483648": Duration needs to be greater than 0`}},
 		"24 pause beyond 32 bits in hours":    {patch: steps(`{pause: {duration: "600000h"}}`), want: []string{`spec.strategy.steps[0].pause.duration: Invalid value: "600000h": Duration needs to be greater than 0`}},
-		"25 privileged container, host path":  {patch: "template: {spec: {volumes: [{name: v, hostPath: {path: /}}], containers: [{name: a, image: a, securityContext: {privileged: true}}]}}"},
-		"25 numeric memory, unknown resource": {patch: "template: {spec: {containers: [{name: a, image: a, resources: {limits: {memory: 1, x: 1e30, cpu: -5}}}]}}"},
+		"25 privileged container, host path":  {patch: "template: {spec: {volumes: [{name: v, hostPath: {path: /}}], containers: [{name: a, image: a, securityContext: {privileged: true}}]}}"}, // Covers: edge 25.
+		"25 numeric memory, unknown resource": {patch: "template: {spec: {containers: [{name: a, image: a, resources: {limits: {memory: 1, x: 1e30, cpu: -5}}}]}}"},                             // Covers: edge 25.
 		"26 the template exists by now":       {patch: inStep, refs: templates(map[string]TemplateRef{"t": {}})},
 		"27 the Service exists by now":        {patch: stableA, refs: services(map[string]ServiceRef{"a": {}})},
-		"29 the hash in a selector is ours":   {patch: stableA, refs: selecting(map[string]string{v1alpha1.PodTemplateHashLabel: "x"})},
+		"29 the hash in a selector is ours":   {patch: stableA, refs: selecting(map[string]string{v1alpha1.PodTemplateHashLabel: "x"})}, // Covers: edge 29.
 		"30 no Rollout manages the Service":   {patch: stableA, refs: services(map[string]ServiceRef{"a": {ManagedBy: ""}})},
-		"31 the background may run for ever":  {patch: background, refs: templates(map[string]TemplateRef{"t": endless})},
+		"31 the background may run for ever":  {patch: background, refs: templates(map[string]TemplateRef{"t": endless})}, // Covers: edge 31.
+		// Covers: edge 31.
 		"31 pre-promotion may not": {patch: "strategy: {canary: null, blueGreen: {activeService: a, prePromotionAnalysis: {templates: [{templateName: t}]}}}",
 			refs: templates(map[string]TemplateRef{"t": endless}),
 			want: []string{`spec.strategy.blueGreen.prePromotionAnalysis.templates: Invalid value: "t": AnalysisTemplate t has metric m which runs indefinitely. Invalid value for count: <nil>`}},
-		"32 minReadySeconds at the default deadline": {patch: "minReadySeconds: 600", want: []string{"spec.progressDeadlineSeconds: Invalid value: 600: must be greater than minReadySeconds"}},
+		"32 minReadySeconds at the default deadline": {patch: "minReadySeconds: 600", want: []string{"spec.progressDeadlineSeconds: Invalid value: 600: must be greater than minReadySeconds"}}, // Covers: edge 32.
 		"32 minReadySeconds below it":                {patch: "minReadySeconds: 599"},
 
 		"§1.7.2 numbers that are not checked": {patch: "{rollbackWindow: {revisions: -1}, strategy: {canary: {abortScaleDownDelaySeconds: -1, minPodsPerReplicaSet: -1, " +
-			"replicaProgressThreshold: {type: Pod, value: -5}, maxSurge: abc, maxUnavailable: xyz, analysis: {startingStep: -3}}}}"},
-		"§1.7.2 a bare 25 is no zero":       {patch: `strategy: {canary: {maxSurge: "25", maxUnavailable: 0}}`},
-		"§1.7.2 words are no zero":          {patch: `strategy: {canary: {maxSurge: none, maxUnavailable: 0}}`},
-		"§7.1 no. 9 a template named twice": {patch: "strategy: {canary: {analysis: {templates: [{templateName: t}, {templateName: u}]}}}", refs: twice},
+			"replicaProgressThreshold: {type: Pod, value: -5}, maxSurge: -1, maxUnavailable: -5%, analysis: {startingStep: -3}}}}"},
+		"§1.7.2 numbers of blue-green that are not checked": {patch: "strategy: {canary: null, blueGreen: {activeService: a, autoPromotionSeconds: -1, " +
+			"scaleDownDelaySeconds: -1, abortScaleDownDelaySeconds: -1, scaleDownDelayRevisionLimit: -1, maxUnavailable: abc}}"},
+		"§1.7.2 numbers with a router that are not checked": {patch: routedSteps(managedIstio, "{setCanaryScale: {weight: -1}}, {setCanaryScale: {weight: 500}}, "+
+			"{setMirrorRoute: {name: h, percentage: 500, match: [{headers: {x: {}}}]}}")},
+		"§1.7.2 a way of scaling down that nobody knows": {patch: "{selector: null, template: null, workloadRef: {name: w, scaleDown: later}}"},
+		"§1.7.2 a bare 25 is no zero":                    {patch: `strategy: {canary: {maxSurge: "25", maxUnavailable: 0}}`},
+		"§1.7.2 words are no zero":                       {patch: routed(", maxSurge: none, maxUnavailable: 0", istio)},
+		"§7.1 no. 9 a template named twice":              {patch: "strategy: {canary: {analysis: {templates: [{templateName: t}, {templateName: u}]}}}", refs: twice},
 		"§7.1 no. 5 another template's value": {patch: "strategy: {canary: {analysis: {templates: [{templateName: t}, {templateName: u}]}}}",
 			refs: templates(map[string]TemplateRef{"t": {Args: []v1alpha1.Argument{{Name: "x"}}}, "u": {Args: []v1alpha1.Argument{{Name: "x", Value: new(string)}}}})},
 		"§7.1 no. 10 a template that names itself": {patch: background, refs: templates(map[string]TemplateRef{"t": {Nested: nested("t")}}),
@@ -143,31 +149,28 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 		patch string
 		want  []string // path and value
 	}{
-		"blue-green":         {"strategy: {canary: null, blueGreen: {activeService: a}}", []string{`spec.strategy.blueGreen: "a"`}},
-		"workloadRef":        {"{selector: null, template: null, workloadRef: {name: w}}", []string{`spec.workloadRef: "w"`}},
-		"experiment":         {steps("{setWeight: 1}, {experiment: {templates: []}}"), []string{`spec.strategy.canary.steps[1].experiment: ""`}},
-		"step plugin":        {steps("{plugin: {name: x/y}}"), []string{`spec.strategy.canary.steps[0].plugin: "x/y"`}},
-		"header route":       {routedSteps(managedIstio, "{setHeaderRoute: {name: h}}"), []string{`spec.strategy.canary.steps[0].setHeaderRoute: "h"`}},
-		"mirror route":       {routedSteps(managedIstio, "{setMirrorRoute: {name: h}}"), []string{`spec.strategy.canary.steps[0].setMirrorRoute: "h"`}},
-		"dynamicStableScale": {routed(", dynamicStableScale: true", istio), []string{"spec.strategy.canary.dynamicStableScale: true"}},
-		"ping-pong":          {routed(", pingPong: {pingService: p, pongService: q}", istio), []string{`spec.strategy.canary.pingPong: "p"`}},
-		"nginx":              {routed("", "nginx: {stableIngress: i}"), []string{routing + `.nginx: "nginx"`}},
-		"alb":                {routed("", "alb: {ingress: i, servicePort: 80}"), []string{routing + `.alb: "alb"`}},
-		"smi":                {routed("", "smi: {}"), []string{routing + `.smi: "smi"`}},
-		"ambassador":         {routed("", "ambassador: {mappings: [m]}"), []string{routing + `.ambassador: "ambassador"`}},
-		"appMesh":            {routed("", "appMesh: {virtualService: {name: v}}"), []string{routing + `.appMesh: "appMesh"`}},
-		"traefik":            {routed("", "traefik: {weightedTraefikServiceName: t}"), []string{routing + `.traefik: "traefik"`}},
-		"apisix":             {routed("", "apisix: {}"), []string{routing + `.apisix: "apisix"`}},
+		"nginx":      {routed("", "nginx: {stableIngress: i}"), []string{routing + `.nginx: "nginx"`}},
+		"alb":        {routed("", "alb: {ingress: i, servicePort: 80}"), []string{routing + `.alb: "alb"`}},
+		"smi":        {routed("", "smi: {}"), []string{routing + `.smi: "smi"`}},
+		"ambassador": {routed("", "ambassador: {mappings: [m]}"), []string{routing + `.ambassador: "ambassador"`}},
+		"appMesh":    {routed("", "appMesh: {virtualService: {name: v}}"), []string{routing + `.appMesh: "appMesh"`}},
+		"traefik":    {routed("", "traefik: {weightedTraefikServiceName: t}"), []string{routing + `.traefik: "traefik"`}},
+		"apisix":     {routed("", "apisix: {}"), []string{routing + `.apisix: "apisix"`}},
 		"other plugins": {routed("", "plugins: {z/z: {}, a/a: {}, argoproj-labs/gatewayAPI: {}}"),
 			[]string{routing + `.plugins[a/a]: "a/a"`, routing + `.plugins[z/z]: "z/z"`}},
 		"no router":   {routed("", ""), []string{routing + `: ""`}},
 		"two routers": {routed("", istio+", plugins: {argoproj-labs/gatewayAPI: {}}"), []string{routing + `: "istio, argoproj-labs/gatewayAPI"`}},
 
-		"istio is run":            {routed("", istio), nil},
-		"the gateway API is run":  {routed("", "plugins: {argoproj-labs/gatewayAPI: {}}"), nil},
-		"a canary is run":         {"replicas: 1", nil},
-		"managed routes alone":    {routed("", managedIstio), nil},
-		"analysis and scale step": {routedSteps(istio, "{analysis: {}}, {setCanaryScale: {replicas: 1}}, {pause: {}}"), nil},
+		"istio is run":           {routed("", istio), nil},
+		"the gateway API is run": {routed("", "plugins: {argoproj-labs/gatewayAPI: {}}"), nil},
+		"a canary is run":        {"replicas: 1", nil},
+		"blue-green is run":      {"strategy: {canary: null, blueGreen: {activeService: a}}", nil},
+		"workloadRef is run":     {"{selector: null, template: null, workloadRef: {name: w}}", nil},
+		"all kinds of step are run": {routedSteps(managedIstio, "{setWeight: 1}, {experiment: {templates: []}}, {plugin: {name: x/y}}, {setHeaderRoute: {name: h}}, "+
+			"{setMirrorRoute: {name: h}}, {analysis: {}}, {setCanaryScale: {replicas: 1}}, {pause: {}}"), nil},
+		"dynamicStableScale is run": {routed(", dynamicStableScale: true", istio), nil},
+		"ping-pong is run":          {routed(", pingPong: {pingService: p, pongService: q}", istio), nil},
+		"managed routes alone":      {routed("", managedIstio), nil},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -187,9 +190,9 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 			}
 		})
 	}
-	both := Validate("shop", "web", specOf(t, "{replicas: -1, strategy: {canary: null, blueGreen: {activeService: a}}}"), services(map[string]ServiceRef{}))
+	both := Validate("shop", "web", specOf(t, "{replicas: -1, strategy: {canary: {stableService: a, canaryService: b, trafficRouting: {smi: {}}}}}"), services(map[string]ServiceRef{}))
 	last := slices.IndexFunc(both, func(p Problem) bool { return strings.HasSuffix(p.Text, notRun) })
-	if len(both) != 3 || last != 2 {
+	if len(both) != 4 || last != 3 {
 		t.Errorf("published problems must come first: %v", both)
 	}
 }

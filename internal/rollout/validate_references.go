@@ -39,7 +39,16 @@ func (p *problems) references(namespace, name string, s *v1alpha1.RolloutSpec, r
 	}
 	if refs.Routes != "" && !p.said(refs.Routes) {
 		path, _, _ := strings.Cut(refs.Routes, ": ")
-		p.list = append(p.list, Problem{Path: path, Text: refs.Routes})
+		p.put(Problem{Path: path, Text: refs.Routes, Where: path})
+	}
+}
+
+// workload says why the referenced workload gives no template, in the words of the error
+// alone (core.md §1.7.4).
+func (p *problems) workload(s *v1alpha1.RolloutSpec, refs *References) {
+	if at := specPath.Child("workloadRef").String(); s.WorkloadRef != nil && refs.Workload != "" {
+		p.put(Problem{Path: at, Text: refs.Workload, Where: at,
+			Mend: "create the workload in the Rollout's namespace, or correct spec.workloadRef"})
 	}
 }
 
@@ -86,6 +95,8 @@ type namedAnalysis struct {
 	at         *field.Path
 	analysis   *v1alpha1.RolloutAnalysis
 	background bool
+	// trial is an analysis of an experiment, which ends it and fills in its args.
+	trial bool
 }
 
 func (a namedAnalysis) value() string {
@@ -98,18 +109,34 @@ func (a namedAnalysis) value() string {
 
 func namedAnalyses(s *v1alpha1.RolloutSpec) (all []namedAnalysis) {
 	if b := s.Strategy.BlueGreen; b != nil {
-		all = append(all, namedAnalysis{fullPath("blueGreen", "prePromotionAnalysis", "templates"), b.PrePromotionAnalysis, false},
-			namedAnalysis{fullPath("blueGreen", "postPromotionAnalysis", "templates"), b.PostPromotionAnalysis, false})
+		all = append(all, namedAnalysis{at: fullPath("blueGreen", "prePromotionAnalysis", "templates"), analysis: b.PrePromotionAnalysis},
+			namedAnalysis{at: fullPath("blueGreen", "postPromotionAnalysis", "templates"), analysis: b.PostPromotionAnalysis})
 	}
 	if c := s.Strategy.Canary; c != nil {
 		for i := range c.Steps {
-			all = append(all, namedAnalysis{fullPath("canary", "steps").Index(i).Child("analysis", "templates"), c.Steps[i].Analysis, false})
+			at := fullPath("canary", "steps").Index(i)
+			all = append(all, namedAnalysis{at: at.Child("analysis", "templates"), analysis: c.Steps[i].Analysis})
+			if e := c.Steps[i].Experiment; e != nil {
+				all = append(all, trials(e, at.Child("experiment", "analyses"))...)
+			}
 		}
 		if c.Analysis != nil {
-			all = append(all, namedAnalysis{fullPath("canary", "analysis", "templates"), &c.Analysis.RolloutAnalysis, true})
+			all = append(all, namedAnalysis{at: fullPath("canary", "analysis", "templates"), analysis: &c.Analysis.RolloutAnalysis, background: true})
 		}
 	}
 	return slices.DeleteFunc(all, func(a namedAnalysis) bool { return a.analysis == nil })
+}
+
+// trials are the analyses of an experiment step. What it names is looked for before the
+// first step, as for any other analysis, and not when pods and traffic depend on it.
+func trials(e *v1alpha1.RolloutExperimentStep, at *field.Path) (all []namedAnalysis) {
+	for i := range e.Analyses {
+		a := &e.Analyses[i]
+		ref := v1alpha1.AnalysisTemplateRef{TemplateName: a.TemplateName, ClusterScope: a.ClusterScope}
+		all = append(all, namedAnalysis{at: at.Index(i).Child("templateName"), trial: true,
+			analysis: &v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{ref}}})
+	}
+	return all
 }
 
 // foundTemplate is a template with the name it was found under.
@@ -147,7 +174,7 @@ func (p *problems) findTemplates(a namedAnalysis, in map[TemplateKey]TemplateRef
 			if key.ClusterScope {
 				kind = "ClusterAnalysisTemplate"
 			}
-			p.invalid(at, key.TemplateName, fmt.Sprintf("%s '%s' not found", kind, key.TemplateName),
+			p.addAt(a.at.String(), field.Invalid(at, key.TemplateName, fmt.Sprintf("%s '%s' not found", kind, key.TemplateName)),
 				"create the template, or correct its name and clusterScope")
 			return
 		}
@@ -176,7 +203,7 @@ func (p *problems) analysis(a namedAnalysis, set []foundTemplate, build string) 
 	}
 	for _, t := range set {
 		for _, m := range t.Metrics {
-			if m.Endless && !a.background {
+			if m.Endless && !a.background && !a.trial {
 				p.invalid(a.at, t.key.TemplateName, fmt.Sprintf("AnalysisTemplate %s has metric %s which runs indefinitely. Invalid value for count: %s",
 					t.key.TemplateName, m.Name, m.Count), "give the metric a count, or use the template in the background analysis")
 			}

@@ -1,6 +1,10 @@
 package rollout
 
-import "github.com/penstock-io/penstock/api/v1alpha1"
+import (
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+)
 
 // routers checks the sections of the routers, in the order in which their objects are
 // fetched (core.md §1.7.3).
@@ -34,6 +38,7 @@ func (p *problems) routers(tr *v1alpha1.RolloutTrafficRouting) {
 		p.invalid(at.Child("ambassador", "mappings"), a.Mappings, "must provide at least one mapping", "name a Mapping in ambassador.mappings")
 	}
 	if a := tr.AppMesh; a != nil && a.VirtualService == nil {
-		p.invalid(at.Child("appmesh", "virtualService"), a.VirtualService, "must provide virtual-service", "name a VirtualService in appMesh.virtualService")
+		p.addAt(at.Child("appMesh", "virtualService").String(), field.Invalid(at.Child("appmesh", "virtualService"), a.VirtualService, "must provide virtual-service"),
+			"name a VirtualService in appMesh.virtualService")
 	}
 }

@@ -42,6 +42,7 @@ func nested(names ...string) (keys []TemplateKey) {
 
 // referenceRows are the rows of core.md §1.7.3 about Services and templates.
 var referenceRows = map[string]row{
+	// Covers: edge 174.
 	"stable and canary Services are missing": {
 		bad: "strategy: {canary: {stableService: a, canaryService: b}}", badRefs: services(map[string]ServiceRef{}),
 		good: "strategy: {canary: {stableService: a, canaryService: b}}", goodRefs: services(map[string]ServiceRef{"a": {}, "b": {}}),
@@ -58,6 +59,7 @@ var referenceRows = map[string]row{
 			`spec.strategy.canary.pingPong.pongService: Invalid value: "q": service "q" not found`,
 		},
 	},
+	// Covers: edge 174.
 	"active and preview Services are missing": {
 		bad: "strategy: {canary: null, blueGreen: {activeService: a, previewService: b}}", badRefs: services(map[string]ServiceRef{}),
 		good: "strategy: {canary: null, blueGreen: {activeService: a}}", goodRefs: services(map[string]ServiceRef{"a": {}}),
@@ -66,6 +68,7 @@ var referenceRows = map[string]row{
 			`spec.strategy.blueGreen.previewService: Invalid value: "b": service "b" not found`,
 		},
 	},
+	// Covers: edge 29.
 	"a Service selects a label that the template lacks": {
 		bad: stableA, badRefs: selecting(map[string]string{"app": "web", "tier": "front"}),
 		good: stableA, goodRefs: selecting(map[string]string{"app": "web", v1alpha1.PodTemplateHashLabel: "abc"}),
@@ -76,6 +79,7 @@ var referenceRows = map[string]row{
 		good: stableA, goodRefs: selecting(map[string]string{"app": "web"}),
 		want: []string{`spec.strategy.canary.stableService: Invalid value: "a": Service "a" has unmatch label "app" in rollout`},
 	},
+	// Covers: edge 30.
 	"a Service belongs to another Rollout": {
 		bad: stableA, badRefs: services(map[string]ServiceRef{"a": {ManagedBy: "api"}}),
 		good: stableA, goodRefs: services(map[string]ServiceRef{"a": {ManagedBy: "web"}}),
@@ -113,6 +117,7 @@ var referenceRows = map[string]row{
 		bad: inStep, badRefs: built("args.x was not resolved"), good: inStep, goodRefs: built(""),
 		want: []string{stepPath + `Invalid value: "templateNames: [t]": args.x was not resolved`},
 	},
+	// Covers: edge 31.
 	"a step runs for ever": {
 		bad: inStep, badRefs: templates(map[string]TemplateRef{"t": endless}), good: background, goodRefs: templates(map[string]TemplateRef{"t": endless}),
 		want: []string{stepPath + `Invalid value: "t": AnalysisTemplate t has metric m which runs indefinitely. Invalid value for count: <nil>`},

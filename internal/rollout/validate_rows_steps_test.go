@@ -42,21 +42,25 @@ var stepRows = map[string]row{
 		bad: steps("{setWeight: -1}"), good: steps("{setWeight: 0}"),
 		want: []string{"spec.strategy.steps[0].setWeight: Invalid value: -1: SetWeight needs to be between 0 and 100"},
 	},
+	// Covers: edge 74.
 	"a weight above maxTrafficWeight": {
 		bad:  routedSteps("plugins: {x/y: {}}, maxTrafficWeight: 1000", "{setWeight: 1001}"),
 		good: routedSteps("plugins: {x/y: {}}, maxTrafficWeight: 1000", "{setWeight: 1000}"),
 		want: []string{"spec.strategy.steps[0].setWeight: Invalid value: 1001: SetWeight needs to be between 0 and 1000"},
 	},
+	// Covers: edge 24.
 	"a negative pause": {
 		bad: steps("{pause: {duration: -1}}"), good: steps("{pause: {duration: 0}}"),
 		want: []string{"spec.strategy.steps[0].pause.duration: Invalid value: -1: Duration needs to be greater than 0"},
 	},
+	// Covers: edge 24.
 	"an unreadable pause": {
 		bad: steps(`{pause: {duration: "90 s"}}`), good: steps(`{pause: {duration: "90s"}}`),
 		want: []string{`spec.strategy.steps[0].pause.duration: Invalid value: "90 s": Duration needs to be greater than 0`},
 	},
+	// Covers: edge 55.
 	"setCanaryScale without a router": {
-		bad: steps("{setCanaryScale: {replicas: 1}}"), good: routedSteps(istio, "{setCanaryScale: {replicas: -1, weight: 500}}"),
+		bad: steps("{setCanaryScale: {replicas: 1}}"), good: routedSteps(istio, "{setCanaryScale: {weight: 500}}"),
 		want: []string{"spec.strategy.trafficRouting: Required value: SetCanaryScale requires TrafficRouting to be set"},
 	},
 	"setHeaderRoute with a router that cannot": {

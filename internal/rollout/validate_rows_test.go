@@ -51,6 +51,7 @@ var specRows = map[string]row{
 			"spec.progressDeadlineSeconds: Invalid value: -1: must be greater than minReadySeconds",
 		},
 	},
+	// Covers: edge 32.
 	"11 the deadline must be above minReadySeconds": {
 		bad: "{progressDeadlineSeconds: 30, minReadySeconds: 30}", good: "{progressDeadlineSeconds: 31, minReadySeconds: 30}",
 		want: []string{"spec.progressDeadlineSeconds: Invalid value: 30: must be greater than minReadySeconds"},

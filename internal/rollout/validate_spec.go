@@ -37,10 +37,10 @@ func (p *problems) spec(s *v1alpha1.RolloutSpec) {
 	}
 	switch both := strategyPath.Child("strategy"); {
 	case s.Strategy.Canary == nil && s.Strategy.BlueGreen == nil:
-		p.required(both, "Rollout has missing field '.spec.strategy.canary or .spec.strategy.blueGreen'",
-			"add spec.strategy.canary")
+		p.addAt(strategyPath.String(), field.Required(both, "Rollout has missing field '.spec.strategy.canary or .spec.strategy.blueGreen'"),
+			"add spec.strategy.canary or spec.strategy.blueGreen")
 	case s.Strategy.Canary != nil && s.Strategy.BlueGreen != nil:
-		p.invalid(both, "canary, blueGreen", "Multiple Strategies can not be listed",
+		p.addAt(strategyPath.String(), field.Invalid(both, "canary, blueGreen", "Multiple Strategies can not be listed"),
 			"keep one of spec.strategy.canary and spec.strategy.blueGreen")
 	}
 }
@@ -53,7 +53,7 @@ func (p *problems) selector(s *v1alpha1.RolloutSpec) labels.Selector {
 	case s.WorkloadRef == nil && s.Selector == nil:
 		p.required(at, "Rollout has missing field '.spec.selector'", "add spec.selector with labels of spec.template")
 	case s.WorkloadRef == nil:
-		p.labels(s.Selector.MatchLabels, at.Child("matchLabels"), "use valid label names and values in spec.selector.matchLabels")
+		p.addAll(labelErrors(s.Selector.MatchLabels, at.Child("matchLabels")), "use valid label names and values in spec.selector.matchLabels")
 		p.addAll(metavalidation.ValidateLabelSelector(&metav1.LabelSelector{MatchExpressions: s.Selector.MatchExpressions},
 			metavalidation.LabelSelectorValidationOptions{}, at), "correct spec.selector.matchExpressions")
 		if len(s.Selector.MatchLabels)+len(s.Selector.MatchExpressions) == 0 {
@@ -73,11 +73,12 @@ func (p *problems) selector(s *v1alpha1.RolloutSpec) labels.Selector {
 	return selector
 }
 
-// labels checks each label, in a fixed order.
-func (p *problems) labels(set map[string]string, at *field.Path, mend string) {
+// labelErrors checks each label, in a fixed order.
+func labelErrors(set map[string]string, at *field.Path) (all field.ErrorList) {
 	for _, k := range slices.Sorted(maps.Keys(set)) {
-		p.addAll(metavalidation.ValidateLabels(map[string]string{k: set[k]}, at), mend)
+		all = append(all, metavalidation.ValidateLabels(map[string]string{k: set[k]}, at)...)
 	}
+	return all
 }
 
 // template checks what most often goes wrong with a pod template, in the words of the
@@ -89,7 +90,9 @@ func (p *problems) template(t *corev1.PodTemplateSpec, selector labels.Selector)
 		p.invalid(at.Child("metadata", "labels"), t.Labels, "`selector` does not match template `labels`",
 			"give spec.template the labels that spec.selector asks for")
 	}
-	p.labels(t.Labels, at.Child("labels"), "use valid label names and values in spec.template.metadata.labels")
+	for _, e := range labelErrors(t.Labels, at.Child("labels")) {
+		p.addAt(at.Child("metadata", "labels").String(), e, "use valid label names and values in spec.template.metadata.labels")
+	}
 	at = at.Child("spec")
 	if len(t.Spec.Containers) == 0 {
 		p.required(at.Child("containers"), "", "add a container to spec.template.spec.containers")

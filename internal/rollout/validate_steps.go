@@ -52,7 +52,7 @@ func (p *problems) step(s *v1alpha1.CanaryStep, at *field.Path, tr *v1alpha1.Rol
 		p.experiment(s.Experiment, at, tr)
 	}
 	if s.Analysis != nil {
-		p.args(s.Analysis.Args, at)
+		p.args(s.Analysis.Args, at, at.Child("analysis", "args"))
 	}
 }
 
@@ -147,19 +147,19 @@ func (p *problems) experiment(e *v1alpha1.RolloutExperimentStep, step *field.Pat
 		}
 	}
 	for i := range e.Analyses {
-		p.args(e.Analyses[i].Args, step)
+		p.args(e.Analyses[i].Args, step, step.Child("experiment", "analyses").Index(i).Child("args"))
 	}
 }
 
 // args checks the args that point into the Rollout's metadata. Other paths may lead to
 // fields that do not exist yet.
-func (p *problems) args(args []v1alpha1.AnalysisRunArgument, step *field.Path) {
-	for _, a := range args {
+func (p *problems) args(args []v1alpha1.AnalysisRunArgument, step, real *field.Path) {
+	for i, a := range args {
 		if a.ValueFrom == nil || a.ValueFrom.PodTemplateHashValue != nil || a.ValueFrom.FieldRef == nil {
 			continue
 		}
 		if path := a.ValueFrom.FieldRef.FieldPath; strings.HasPrefix(path, "metadata") && !downward(path) {
-			p.invalid(step.Child("analyses"), path, badFieldPath,
+			p.addAt(p.real(real.Index(i).String()), field.Invalid(step.Child("analyses"), path, badFieldPath),
 				"use metadata.name, .namespace, .uid, .labels['key'] or .annotations['key']")
 		}
 	}

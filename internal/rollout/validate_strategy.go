@@ -50,7 +50,8 @@ func (p *problems) antiAffinity(a *v1alpha1.AntiAffinity) {
 		p.invalid(at, a, "AntiAffinity must have exactly one strategy listed", "keep one of the preferred and the required form")
 	}
 	if preferred != nil && (preferred.Weight < 1 || preferred.Weight > 100) {
-		p.invalid(at.Child("weight"), preferred.Weight, "AntiAffinity weight must be between 1-100",
+		p.addAt(p.real(at.Child("preferredDuringSchedulingIgnoredDuringExecution", "weight").String()),
+			field.Invalid(at.Child("weight"), preferred.Weight, "AntiAffinity weight must be between 1-100"),
 			"set the weight of the preferred form between 1 and 100")
 	}
 }
@@ -104,7 +105,8 @@ func (p *problems) pingPong(c *v1alpha1.CanaryStrategy) {
 		return
 	}
 	if tr.ALB == nil && tr.Istio == nil && tr.Plugins == nil {
-		p.invalid(routingPath.Child("alb"), tr.ALB, pingPongRouters, "remove pingPong, or use one of these routers")
+		p.addAt(fullPath("canary", "pingPong").String(), field.Invalid(routingPath.Child("alb"), tr.ALB, pingPongRouters),
+			"remove pingPong, or use one of these routers")
 	}
 	ping := strategyPath.Child("pingPong", "pingService")
 	if pp.PingService == "" {
