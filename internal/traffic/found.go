@@ -1,6 +1,10 @@
 package traffic
 
-import "math"
+import (
+	"math"
+	"slices"
+	"strings"
+)
 
 // maxParts bounds a weight that is read, so that sums of foreign numbers cannot overflow.
 const maxParts = 1 << 24
@@ -31,36 +35,71 @@ func Parts(value any) (parts int64, exact bool) {
 	return 0, false
 }
 
-// Found is the Split that two destinations make with the parts found on an object.
+// Found is the Split that destinations make with the parts found on an object: those of
+// stable and canary as given, those of each extra destination in its Weight.
 //
 // Parts that add up to total are taken as they are. Others are scaled to total and
 // rounded up, because capacity follows what is read (L5): parts 1 and 2 of 100 give
 // 34 and 67. The sum then misses total, and as no wanted split does that, the
-// difference is always repaired. The same holds for two zeros.
-func Found(total int32, stable, canary Destination, stableParts, canaryParts int64) Split {
-	stableParts, canaryParts = min(max(stableParts, 0), maxParts), min(max(canaryParts, 0), maxParts)
-	if sum := stableParts + canaryParts; sum != int64(total) && sum > 0 {
-		scale := func(p int64) int64 { return (p*int64(total) + sum - 1) / sum }
-		stableParts, canaryParts = scale(stableParts), scale(canaryParts)
+// difference is always repaired. The same holds where all are zero.
+func Found(total int32, stable, canary Destination, stableParts, canaryParts int64, extras ...Destination) Split {
+	stable.Role, canary.Role = Stable, Canary
+	list := append([]Destination{stable, canary}, extras...)
+	parts := make([]int64, len(list))
+	var sum int64
+	for i := range list {
+		switch i {
+		case 0:
+			parts[i] = stableParts
+		case 1:
+			parts[i] = canaryParts
+		default:
+			list[i].Role, parts[i] = Extra, int64(list[i].Weight)
+		}
+		parts[i] = min(max(parts[i], 0), maxParts)
+		sum += parts[i]
 	}
-	stable.Role, stable.Weight = Stable, int32(stableParts)
-	canary.Role, canary.Weight = Canary, int32(canaryParts)
-	return Split{Total: total, Destinations: []Destination{stable, canary}}
+	for i, p := range parts {
+		if sum != int64(total) && sum > 0 {
+			p = (p*int64(total) + sum - 1) / sum
+		}
+		list[i].Weight = int32(p)
+	}
+	slices.SortStableFunc(list[2:], func(a, b Destination) int { return strings.Compare(a.Service, b.Service) })
+	return Split{Total: total, Destinations: list}
 }
 
-// Widest joins what several routes say about the same destinations: each role gets the
-// largest weight that any of them gives it. Routes that agree give their common split;
-// where they differ the sum exceeds the total, which no wanted split does, so the
-// difference is repaired and until then there is capacity for all of them.
+// Widest joins what several routes say about the same destinations: each gets the largest
+// weight that any route gives it. Routes that agree give their common split; where they
+// differ the sum exceeds the total, which no wanted split does, so the difference is
+// repaired and until then there is capacity for all of them. A managed route that they do
+// not have in common stands in it as a broken one, which no wanted split has either.
 func Widest(splits ...Split) Split {
 	if len(splits) == 0 {
 		return Split{}
 	}
-	w := Split{Total: splits[0].Total, Destinations: append([]Destination(nil), splits[0].Destinations...)}
+	w := splits[0]
+	w.Destinations = slices.Clone(w.Destinations)
 	for _, s := range splits[1:] {
-		for i := range w.Destinations {
-			w.Destinations[i].Weight = max(w.Destinations[i].Weight, s.Weight(w.Destinations[i].Role))
+		for _, d := range s.Destinations {
+			i := slices.IndexFunc(w.Destinations, func(o Destination) bool {
+				return o.Role == d.Role && (d.Role != Extra || o.Service == d.Service)
+			})
+			if i < 0 {
+				w.Destinations = append(w.Destinations, d)
+				continue
+			}
+			w.Destinations[i].Weight = max(w.Destinations[i].Weight, d.Weight)
 		}
+		w.Headers = common(w.Headers, s.Headers, sameHeader)
+		w.Mirrors = common(w.Mirrors, s.Mirrors, sameMirror)
 	}
+	rank := map[Role]int{Stable: 0, Canary: 1, Extra: 2}
+	slices.SortStableFunc(w.Destinations, func(a, b Destination) int {
+		if a.Role != Extra || b.Role != Extra {
+			return rank[a.Role] - rank[b.Role]
+		}
+		return strings.Compare(a.Service, b.Service)
+	})
 	return w
 }

@@ -2,7 +2,6 @@ package traffic
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -63,6 +62,30 @@ func Two(total, weight int32, stable, canary Destination) Split {
 	return Split{Total: total, Destinations: []Destination{stable, canary}}
 }
 
+// Held is the split with every weight in the range that routers accept: the canary within
+// the total, each extra destination within what is left then, and stable with the rest.
+// It is what adapters write, so that no sum can ever exceed the total.
+func (s Split) Held() Split {
+	left := s.Total - min(max(s.Weight(Canary), 0), s.Total)
+	stable := -1
+	s.Destinations = slices.Clone(s.Destinations)
+	for i := range s.Destinations {
+		switch d := &s.Destinations[i]; d.Role {
+		case Stable:
+			stable = i
+		case Canary:
+			d.Weight = min(max(d.Weight, 0), s.Total)
+		default:
+			d.Weight = min(max(d.Weight, 0), left)
+			left -= d.Weight
+		}
+	}
+	if stable >= 0 {
+		s.Destinations[stable].Weight = left
+	}
+	return s
+}
+
 // IsZero reports whether the split is the zero Split.
 func (s Split) IsZero() bool {
 	return s.Total == 0 && len(s.Destinations) == 0 && len(s.Headers)+len(s.Mirrors) == 0
@@ -98,15 +121,6 @@ func (s Split) On(hash string) int32 {
 // Equal reports whether both splits send the same traffic to the same places.
 func (s Split) Equal(o Split) bool {
 	return s.Total == o.Total && slices.Equal(s.Destinations, o.Destinations) && s.SameRoutes(o)
-}
-
-// SameRoutes reports whether both splits have the same managed routes.
-func (s Split) SameRoutes(o Split) bool {
-	if len(s.Headers)+len(s.Mirrors)+len(o.Headers)+len(o.Mirrors) == 0 {
-		return true
-	}
-	return slices.EqualFunc(s.Headers, o.Headers, func(a, b v1alpha1.SetHeaderRoute) bool { return reflect.DeepEqual(a, b) }) &&
-		slices.EqualFunc(s.Mirrors, o.Mirrors, func(a, b v1alpha1.SetMirrorRoute) bool { return reflect.DeepEqual(a, b) })
 }
 
 // Extras returns the destinations beside stable and canary.

@@ -26,21 +26,46 @@ func (s State) Confirmed() bool {
 }
 
 // Exposure returns the largest share that the revision may be receiving. The weight of a
-// role and the revision behind it live in different objects and may lag each on its own,
-// so it is the largest live weight of every role that may point at the revision.
+// destination and the revision behind it live in different objects and may lag each on its
+// own, so it is the largest live weight of every destination that may point at the revision.
+//
+// A header route sends the canary requests whatever its weight, as many as happen to
+// match: they count as one part of the total, so that there is always somebody to answer.
 func (s State) Exposure(hash string) int32 {
-	var w int32
+	var w, total int32
 	for _, r := range []Role{Stable, Canary} {
-		if slices.Contains(s.Points(r), hash) {
-			w += s.Largest(r)
+		if !slices.Contains(s.Points(r), hash) {
+			continue
+		}
+		share := s.Largest(r)
+		if r == Canary && share == 0 && s.hasHeaders() {
+			share = 1
+		}
+		w += share
+	}
+	extras := map[string]int32{} // by Service
+	points := map[string]bool{}
+	for _, sp := range s.all() {
+		total = max(total, sp.Total)
+		for _, d := range sp.Extras() {
+			extras[d.Service] = max(extras[d.Service], d.Weight)
+			points[d.Service] = points[d.Service] || d.Hash == hash
 		}
 	}
-	for _, d := range s.Written.Destinations {
-		if d.Role == Extra && d.Hash == hash {
-			w += d.Weight
+	for service, share := range extras {
+		if points[service] {
+			w += share
 		}
 	}
-	return min(w, s.Written.Total)
+	return min(w, total)
+}
+
+// all lists the written split and the live ones.
+func (s State) all() []Split { return append([]Split{s.Written}, s.Live...) }
+
+// hasHeaders reports whether a header route may be sending requests to the canary.
+func (s State) hasHeaders() bool {
+	return slices.ContainsFunc(s.all(), func(sp Split) bool { return len(sp.Headers) > 0 })
 }
 
 // Largest returns the largest share that may be arriving over a role.
@@ -55,14 +80,12 @@ func (s State) Largest(r Role) int32 {
 // Points returns every revision hash that the role may point at now, without doubles.
 func (s State) Points(r Role) []string {
 	var hashes []string
-	add := func(sp Split) {
-		if d, ok := sp.Of(r); ok && !slices.Contains(hashes, d.Hash) {
-			hashes = append(hashes, d.Hash)
+	for _, sp := range s.all() {
+		for _, d := range sp.Destinations {
+			if d.Role == r && !slices.Contains(hashes, d.Hash) {
+				hashes = append(hashes, d.Hash)
+			}
 		}
-	}
-	add(s.Written)
-	for _, l := range s.Live {
-		add(l)
 	}
 	return hashes
 }

@@ -41,6 +41,7 @@ func TestHistory(t *testing.T) {
 		"a new controller knows nothing": {
 			looks: []look{{0, 5, false}}, live: []int32{5}, settled: settle,
 		},
+		// Covers: outage 2.
 		"just before the settle time it still knows nothing": {
 			looks: []look{{0, 5, false}, {settle - 1, 5, false}}, live: []int32{5}, settled: settle,
 		},
@@ -137,6 +138,7 @@ func TestLawsOfSee(t *testing.T) {
 	}
 }
 
+// Covers: outage 2, outage 3.
 func TestExposureIsTheLargestShareThatMayFlow(t *testing.T) {
 	_, s := run([]look{{0, 5, true}, {1, 50, false}, {2, 20, false}})
 	if got := s.Exposure("new"); got != 50 {
@@ -147,6 +149,62 @@ func TestExposureIsTheLargestShareThatMayFlow(t *testing.T) {
 	}
 	if got := s.Exposure("gone"); got != 0 {
 		t.Errorf("exposure of a stranger %d, want 0", got)
+	}
+}
+
+// Covers: outage 5.
+func TestExposureCountsEveryWayToARevision(t *testing.T) {
+	exp := func(s Split, hash string, weight int32) Split {
+		s.Destinations = append(slices.Clone(s.Destinations), Destination{Role: Extra, Service: "exp", Hash: hash, Weight: weight})
+		s.Destinations[0].Weight -= weight
+		return s
+	}
+	toNewer := Two(100, 0, old, Destination{Service: "web-canary", Hash: "newer"})
+	for sentence, c := range map[string]struct {
+		splits []Split // the last is the written one
+		hash   string
+		want   int32
+	}{
+		"a header route sends something whatever the weight":         {[]Split{with(at(0), headers(header("h", "1")))}, "new", 1},
+		"a header route that is gone may still be live":              {[]Split{with(at(0), headers(header("h", "1"))), at(0)}, "new", 1},
+		"a header route that is not as written sends, too":           {[]Split{with(at(0), headers(Broken("h")))}, "new", 1},
+		"with a weight it adds nothing":                              {[]Split{with(at(5), headers(header("h", "1")))}, "new", 5},
+		"a header route is not about stable":                         {[]Split{with(at(100), headers(header("h", "1")))}, "old", 0},
+		"a mirror route sends copies that nobody waits for":          {[]Split{with(at(0), nil, mirror("m", nil, "GET"))}, "new", 0},
+		"a header route may still send to the canary before":         {[]Split{with(at(0), headers(header("h", "1"))), toNewer}, "new", 1},
+		"a canary that was overtaken keeps what may be live":         {[]Split{at(80), toNewer}, "new", 80},
+		"what may be live may arrive at the canary that overtook":    {[]Split{at(80), toNewer}, "newer", 80},
+		"an experiment has its weight":                               {[]Split{exp(at(10), "x", 20)}, "x", 20},
+		"an experiment that is not written any more may be live":     {[]Split{exp(at(10), "x", 20), at(10)}, "x", 20},
+		"an experiment whose revision changed has its largest share": {[]Split{exp(at(10), "x", 20), exp(at(10), "y", 5)}, "y", 20},
+		"an experiment on the canary's revision adds up":             {[]Split{exp(at(10), "new", 20)}, "new", 30},
+		"an experiment is nobody else's":                             {[]Split{exp(at(10), "x", 20)}, "new", 10},
+		"it never exceeds the total":                                 {[]Split{exp(at(100), "new", 0), exp(at(0), "new", 100)}, "new", 100},
+		"what is live counts although nothing is written":            {[]Split{at(50), {}}, "new", 50},
+	} {
+		t.Run(sentence, func(t *testing.T) {
+			var h History
+			var s State
+			for i, split := range c.splits {
+				h, s = h.See(start.Add(time.Duration(i)), split, i == 0, settle)
+			}
+			if got := s.Exposure(c.hash); got != c.want {
+				t.Errorf("exposure %d, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+func TestAnotherManagedRouteIsAnotherSplit(t *testing.T) {
+	var h History
+	h, _ = h.See(start, at(5), true, settle)
+	h, s := h.See(start.Add(1), with(at(5), headers(header("h", "1"))), false, settle)
+	if len(s.Live) != 2 || s.Confirmed() || len(s.Written.Headers) != 1 || h.Settled(settle).IsZero() {
+		t.Errorf("state %+v", s)
+	}
+	_, s = h.See(start.Add(1+settle), with(at(5), headers(header("h", "1"))), false, settle)
+	if !s.Confirmed() {
+		t.Errorf("after the settle time: %+v", s)
 	}
 }
 
@@ -163,5 +221,10 @@ func TestPointsListsEachRevisionOnce(t *testing.T) {
 	}
 	if s.Points(Extra) != nil {
 		t.Errorf("extra points at %v", s.Points(Extra))
+	}
+	written := at(5)
+	written.Destinations = append(written.Destinations, Destination{Role: Extra, Hash: "a"}, Destination{Role: Extra, Hash: "b"})
+	if d := cmp.Diff([]string{"a", "b"}, State{Written: written}.Points(Extra)); d != "" {
+		t.Error(d)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -34,7 +35,8 @@ const (
 type config struct {
 	HTTPRoute  string `json:"httpRoute"`
 	HTTPRoutes []struct {
-		Name string `json:"name"`
+		Name            string `json:"name"`
+		UseHeaderRoutes bool   `json:"useHeaderRoutes"`
 	} `json:"httpRoutes"`
 	HTTPRouteSelector      *metav1.LabelSelector `json:"httpRouteSelector"`
 	Namespace              string                `json:"namespace"`
@@ -50,6 +52,8 @@ type plan struct {
 	routes          []traffic.Ref // by name, without doubles
 	selector        labels.Selector
 	routeNamespace  string
+	headers         []traffic.Ref // routes that take header routes
+	managed         []v1alpha1.MangedRoutes
 	labelKey        string // "" when the label is switched off
 	problem         string
 }
@@ -91,6 +95,7 @@ func planOf(t traffic.Target) plan {
 	if m := t.Routing.MaxTrafficWeight; m != nil {
 		p.total = *m
 	}
+	p.managed = t.Routing.ManagedRoutes
 	c, problem := parse(t.Routing.Plugins[PluginName])
 	if problem != "" {
 		p.problem = problem
@@ -122,15 +127,19 @@ func (p *plan) take(c config) {
 			p.labelKey = defaultLabelKey
 		}
 	}
-	names := []string{c.HTTPRoute}
-	if c.HTTPRoute == "" {
-		names = nil
+	var names []string
+	if c.HTTPRoute != "" {
+		names = append(names, c.HTTPRoute)
+		p.headers = append(p.headers, p.ref(c.HTTPRoute))
 	}
 	for i, r := range c.HTTPRoutes {
 		if r.Name == "" && p.problem == "" {
 			p.problem = fmt.Sprintf("%s.httpRoutes[%d].name: name the HTTPRoute", path, i)
 		}
 		names = append(names, r.Name)
+		if r.UseHeaderRoutes {
+			p.headers = append(p.headers, p.ref(r.Name))
+		}
 	}
 	for _, n := range names {
 		if ref := p.ref(n); n != "" && !slices.Contains(p.routes, ref) {
@@ -147,6 +156,16 @@ func (p *plan) take(c config) {
 	if len(p.routes) == 0 && p.selector == nil && p.problem == "" {
 		p.problem = path + ": No routes configured. At least one of httpRoute, httpRoutes or httpRouteSelector must be set"
 	}
+}
+
+// key is under which the rollout's claims stand.
+func (p plan) key() string { return traffic.Target{Namespace: p.namespace, Name: p.name}.Key() }
+
+// headersOn reports whether the HTTPRoute takes header routes. The section says so for
+// each route that it names; a route that a selector finds takes none.
+func (p plan) headersOn(object map[string]any) bool {
+	name, _, _ := unstructured.NestedString(object, "metadata", "name")
+	return slices.Contains(p.headers, p.ref(name))
 }
 
 func (p *plan) ref(name string) traffic.Ref {

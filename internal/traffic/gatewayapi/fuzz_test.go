@@ -44,12 +44,12 @@ func survives(object map[string]any, section []byte, weight int32) error {
 	read(object, p)
 	readStatus(object, p)
 	s := traffic.Two(100, weight, traffic.Destination{Service: "stable"}, traffic.Destination{Service: "canary"})
-	if render(object, p, s) == "" {
+	if _, problem := render(object, p, s); problem == "" {
 		if got, problem := read(object, p); problem != "" || !got.Equal(s) {
 			return fmt.Errorf("rendered %s, read %s %s", s, got, problem)
 		}
 	}
-	if problem := render(object, p, traffic.Split{}); problem != "" {
+	if _, problem := render(object, p, traffic.Split{}); problem != "" {
 		return fmt.Errorf("render the zero split: %s", problem)
 	}
 	return nil

@@ -67,10 +67,14 @@ func (r *router) Observe(ctx context.Context, t traffic.Target) (traffic.Observa
 	}
 	o.Versions, o.Confirmed = map[string]string{}, true
 	var looks []traffic.Split
+	var bare []int // looks at routes that take no header routes
 	for _, u := range routes {
 		o.Versions[p.ref(u.GetName()).String()] = u.GetResourceVersion()
 		look, problem := read(u.Object, p)
 		if problem == "" {
+			if !p.headersOn(u.Object) && len(look.Headers) == 0 {
+				bare = append(bare, len(looks))
+			}
 			looks = append(looks, look)
 		}
 		pr, refused := readStatus(u.Object, p)
@@ -90,6 +94,11 @@ func (r *router) Observe(ctx context.Context, t traffic.Target) (traffic.Observa
 	if o.Problem != "" {
 		o.Confirmed = false
 	}
+	if i := slices.IndexFunc(looks, func(s traffic.Split) bool { return len(s.Headers) > 0 }); i >= 0 {
+		for _, b := range bare {
+			looks[b].Headers = looks[i].Headers
+		}
+	}
 	o.Written = traffic.Widest(looks...)
 	return o, nil
 }
@@ -98,12 +107,12 @@ func noMatch(p plan) string {
 	return fmt.Sprintf("%s.httpRouteSelector: no HTTPRoute in namespace %s matches %q", path, p.routeNamespace, p.selector)
 }
 
-// Apply writes the weights and the label. It checks all routes before it writes the first
-// one: where one cannot carry the split, none is touched. With an error the returned
-// Written lists what was written before it.
+// Apply writes weights, backends, managed rules and the label. It checks all routes before
+// it writes the first one: where one cannot carry the split, none is touched. With an error
+// the returned Written lists what was written before it.
 func (r *router) Apply(ctx context.Context, t traffic.Target, s traffic.Split) (traffic.Written, error) {
 	p := planOf(t)
-	if err := check(p, s); err != nil || s.IsZero() && p.problem != "" {
+	if err := check(p, t, s); err != nil || s.IsZero() && p.problem != "" {
 		return nil, err
 	}
 	before, err := r.load(ctx, p, s.IsZero())
@@ -113,12 +122,9 @@ func (r *router) Apply(ctx context.Context, t traffic.Target, s traffic.Split) (
 	if len(before) == 0 && !s.IsZero() {
 		return nil, errors.New(noMatch(p))
 	}
-	after := make([]*unstructured.Unstructured, len(before))
-	for i, u := range before {
-		after[i] = u.DeepCopy()
-		if problem := render(after[i].Object, p, s); problem != "" {
-			return nil, errors.New(problem)
-		}
+	after, err := r.render(ctx, p, s, before)
+	if err != nil {
+		return nil, err
 	}
 	written := traffic.Written{}
 	for i, u := range after {
@@ -134,21 +140,71 @@ func (r *router) Apply(ctx context.Context, t traffic.Target, s traffic.Split) (
 	return written, nil
 }
 
+// render makes changed copies of the routes. Rules of ours that are new are shown to the
+// API server first, without being stored, to see what becomes of them.
+func (r *router) render(ctx context.Context, p plan, s traffic.Split, before []*unstructured.Unstructured) (after []*unstructured.Unstructured, err error) {
+	routed := map[string]bool{}
+	for _, old := range before {
+		u := old.DeepCopy()
+		names, problem := render(u.Object, p, s)
+		if problem != "" {
+			return nil, errors.New(problem)
+		}
+		for _, name := range names {
+			routed[name] = true
+		}
+		after = append(after, u)
+	}
+	for _, name := range p.unrouted(s, routed) {
+		return nil, fmt.Errorf("route %s/%s with the Gateway API: no request that a rule with both Services takes can match route %q", p.namespace, p.name, name)
+	}
+	for i, u := range after {
+		if len(routed) == 0 || reflect.DeepEqual(u.Object["spec"], before[i].Object["spec"]) {
+			continue
+		}
+		stored := u.DeepCopy()
+		if err := r.writer.Update(ctx, stored, client.DryRunAll); err != nil {
+			return nil, fmt.Errorf("try to update %s: %w", p.ref(u.GetName()), err)
+		}
+		if problem := p.settle(u.Object, stored.Object); problem != "" {
+			return nil, errors.New(problem)
+		}
+	}
+	return after, nil
+}
+
+// unrouted lists the managed routes of the split that no rule was made for.
+func (p plan) unrouted(s traffic.Split, routed map[string]bool) (names []string) {
+	for _, h := range s.Headers {
+		if !routed[h.Name] {
+			names = append(names, h.Name)
+		}
+	}
+	for _, m := range s.Mirrors {
+		if !routed[m.Name] {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
 // check refuses splits that the routes cannot hold.
-func check(p plan, s traffic.Split) error {
+func check(p plan, t traffic.Target, s traffic.Split) error {
 	if s.IsZero() {
 		return nil
 	}
 	if p.problem != "" {
 		return errors.New(p.problem)
 	}
-	if s.Total != p.total {
-		return fmt.Errorf("route %s/%s with the Gateway API: the weights add up to %d, but the rollout's total is %d",
-			p.namespace, p.name, s.Total, p.total)
+	problem := s.Problem(t)
+	switch {
+	case s.Total != p.total:
+		problem = fmt.Sprintf("the weights add up to %d, but the rollout's total is %d", s.Total, p.total)
+	case problem == "" && len(s.Headers) > 0 && len(p.headers) == 0:
+		problem = fmt.Sprintf("route %q needs an HTTPRoute that takes header routes: set useHeaderRoutes in httpRoutes, or name the route in httpRoute", s.Headers[0].Name)
 	}
-	if d, extra := s.Of(traffic.Extra); extra {
-		return fmt.Errorf("route %s/%s with the Gateway API: the split has a further destination %q, but HTTPRoutes take stable and canary",
-			p.namespace, p.name, d.Service)
+	if problem != "" {
+		return fmt.Errorf("route %s/%s with the Gateway API: %s", p.namespace, p.name, problem)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package gatewayapi
 
 import (
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -68,6 +69,7 @@ func target(section string) traffic.Target {
 	if err := yaml.Unmarshal([]byte("plugins: {argoproj-labs/gatewayAPI: "+section+"}"), &routing); err != nil {
 		panic(err)
 	}
+	routing.ManagedRoutes = managedNames
 	return traffic.Target{Namespace: "shop", Name: "web", StableService: "stable", CanaryService: "canary", Routing: &routing}
 }
 
@@ -78,12 +80,12 @@ func build(reader client.Reader, writer client.Client) traffic.Router {
 // each calls do for our backends in the rules that hold both.
 func each(u *unstructured.Unstructured, do func(backend map[string]any)) {
 	list, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "rules")
-	for _, r := range maps(list) {
-		if r["name"] != nil {
+	for _, r := range entries(list) {
+		if name, _ := r["name"].(string); name != "" && !strings.HasPrefix(name, "main") {
 			continue
 		}
-		for _, b := range maps(r["backendRefs"]) {
-			if b["name"] != "legacy" && b["namespace"] != "other" && b["kind"] != "ServiceImport" {
+		for _, b := range entries(r["backendRefs"]) {
+			if (b["name"] == "stable" || b["name"] == "canary") && b["namespace"] != "other" && b["kind"] != "ServiceImport" {
 				do(b)
 			}
 		}
@@ -94,30 +96,49 @@ func fixture(t *testing.T, section string) routertest.Fixture {
 	return routertest.Fixture{
 		New: build, Target: target(section),
 		Objects: []*unstructured.Unstructured{object(t, web), object(t, api)},
+		Extras:  true, Headers: true, Mirrors: true,
 		Mask: func(u *unstructured.Unstructured) {
+			unowned(u)
 			each(u, func(b map[string]any) { delete(b, "weight") })
 			for _, key := range []string{"rollouts.argoproj.io/gatewayapi-canary", "marker"} {
 				unstructured.RemoveNestedField(u.Object, "metadata", "labels", key)
+			}
+			if len(u.GetLabels()) == 0 {
+				unstructured.RemoveNestedField(u.Object, "metadata", "labels")
 			}
 		},
 		Drift: func(u *unstructured.Unstructured) { each(u, func(b map[string]any) { b["weight"] = int64(1) }) },
 	}
 }
 
+// Covers: edge 72, outage 16, outage 18.
 func TestContract(t *testing.T) {
 	for name, section := range map[string]string{
-		"by name":               `{httpRoutes: [{name: web, useHeaderRoutes: true}, {name: api}]}`,
+		"by name":               `{httpRoutes: [{name: web, useHeaderRoutes: true}, {name: api, useHeaderRoutes: true}]}`,
 		"by both ways to name":  `{httpRoute: web, httpRoutes: [{name: web}, {name: api}]}`,
-		"without the label":     `{httpRoutes: [{name: web}, {name: api}], disableInProgressLabel: true}`,
-		"with another label":    `{httpRoutes: [{name: web}, {name: api}], inProgressLabelKey: marker}`,
-		"in a stated namespace": `{httpRoutes: [{name: web}, {name: api}], namespace: shop}`,
+		"without the label":     `{httpRoutes: [{name: web, useHeaderRoutes: true}, {name: api}], disableInProgressLabel: true}`,
+		"with another label":    `{httpRoutes: [{name: web}, {name: api, useHeaderRoutes: true}], inProgressLabelKey: marker}`,
+		"in a stated namespace": `{httpRoutes: [{name: api}], httpRoute: web, namespace: shop}`,
 	} {
 		t.Run(name, func(t *testing.T) { routertest.Run(t, fixture(t, section)) })
 	}
 }
 
+func TestContractOnRandomRoutes(t *testing.T) {
+	f := fixture(t, `{httpRoute: web, httpRoutes: [{name: web}, {name: api}]}`)
+	f.Shape = shape
+	for _, l := range routertest.Laws() {
+		if strings.HasPrefix(l.Name, "random splits") {
+			if err := l.Check(t.Context(), f); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// Covers: edge 74.
 func TestContractWithMaxTrafficWeight(t *testing.T) {
-	f := fixture(t, `{httpRoutes: [{name: web}, {name: api}]}`)
+	f := fixture(t, `{httpRoute: web, httpRoutes: [{name: web}, {name: api}]}`)
 	f.Total = 1000
 	for _, u := range f.Objects {
 		each(u, func(b map[string]any) {

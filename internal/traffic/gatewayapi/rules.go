@@ -2,41 +2,150 @@ package gatewayapi
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
 )
 
 // read tells which split the rules of an HTTPRoute make. Destinations carry no hash: the
 // Services pin the revisions. It works on the object's own maps and changes nothing.
 func read(object map[string]any, p plan) (s traffic.Split, problem string) {
-	rules, problem := p.ours(object)
+	v, problem := p.view(object)
 	if problem != "" {
 		return traffic.Split{}, problem
 	}
-	looks := make([]traffic.Split, len(rules))
-	for i, r := range rules {
-		looks[i] = traffic.Found(p.total, traffic.Destination{Service: p.stable}, traffic.Destination{Service: p.canary},
-			sum(r.stable), sum(r.canary))
+	var looks []traffic.Split
+	for _, r := range append(slices.Clone(v.sources), v.mirrored...) {
+		var extras []traffic.Destination
+		for service, backends := range r.extras {
+			extras = append(extras, traffic.Destination{Service: service, Weight: int32(sum(backends))})
+		}
+		looks = append(looks, traffic.Found(p.total, traffic.Destination{Service: p.stable}, traffic.Destination{Service: p.canary},
+			sum(r.stable), sum(r.canary), extras...))
 	}
-	return traffic.Widest(looks...), ""
+	s = traffic.Widest(looks...)
+	last := traffic.Split{Headers: v.claim.Headers, Mirrors: v.claim.Mirrors}
+	built, _, problem := p.built(last, v)
+	if problem == "" && sameRules(v.own, v.places, built) {
+		s.Headers, s.Mirrors = last.Headers, last.Mirrors
+		return s, ""
+	}
+	for _, m := range last.Mirrors {
+		s.Mirrors = append(s.Mirrors, v1alpha1.SetMirrorRoute{Name: m.Name})
+	}
+	for _, h := range last.Headers {
+		s.Headers = append(s.Headers, traffic.Broken(h.Name))
+	}
+	for _, name := range v.unclaimed {
+		s.Headers = append(s.Headers, traffic.Broken(name))
+	}
+	return s, ""
 }
 
 // render writes the split into the object, in place; it must be the caller's own copy.
-// The zero Split gives everything to stable and takes the label away, as far as the
-// object lets it.
-func render(object map[string]any, p plan, s traffic.Split) (problem string) {
-	canary := min(max(s.Weight(traffic.Canary), 0), p.total)
-	rules, problem := p.ours(object)
-	for _, r := range rules {
-		give(r.stable, int64(p.total-canary))
-		give(r.canary, int64(canary))
+// Names lists the managed routes that it has rules for then. The zero Split gives everything
+// to stable and takes out what is ours, as far as the object lets it.
+func render(object map[string]any, p plan, s traffic.Split) (names []string, problem string) {
+	zero := s.IsZero()
+	if s = s.Held(); zero {
+		s = traffic.Two(p.total, 0, traffic.Destination{}, traffic.Destination{})
 	}
-	if problem != "" && !s.IsZero() {
-		return problem
+	if !p.headersOn(object) {
+		s.Headers = nil
 	}
-	return p.mark(object, canary != 0)
+	v, problem := p.view(object)
+	if problem != "" && !zero {
+		return nil, problem
+	}
+	for _, r := range v.sources {
+		if problem := p.weigh(r, s); problem != "" {
+			return nil, p.title(object) + ": " + problem
+		}
+	}
+	if len(v.sources) == 0 {
+		p.strip(object, v.claim)
+	}
+	claim := traffic.Claim{Headers: s.Headers, Mirrors: s.Mirrors}
+	for _, x := range s.Extras() {
+		claim.Extras = append(claim.Extras, x.Service)
+	}
+	built, names, problem := p.built(s, v)
+	if problem != "" {
+		return nil, p.title(object) + ": " + problem
+	}
+	if sameRules(v.own, v.places, built) {
+		built = v.own
+	} else {
+		list := make([]any, 0, len(built)+len(v.others))
+		for _, m := range built {
+			list = append(list, m)
+		}
+		object["spec"].(map[string]any)["rules"] = append(list, v.others...) // view found rules there
+	}
+	claim.Rules = marks(built)
+	if problem := claim.Put(object, p.key()); problem != "" && !zero {
+		return nil, p.title(object) + ": " + problem
+	}
+	moved := s.Weight(traffic.Canary) != 0 || len(s.Extras())+len(s.Headers)+len(s.Mirrors) > 0
+	return names, p.mark(object, moved)
+}
+
+// weigh sets the weights of one rule. Extra backends come and go; one that comes is a copy
+// of the canary's with another name, so it has the same port and namespace.
+func (p plan) weigh(r rule, s traffic.Split) (problem string) {
+	give(r.stable, int64(s.Weight(traffic.Stable)))
+	give(r.canary, int64(s.Weight(traffic.Canary)))
+	list, _ := r.whole["backendRefs"].([]any)
+	kept, changed := slices.Clone(list), false
+	for service := range r.extras {
+		if !slices.ContainsFunc(s.Extras(), func(x traffic.Destination) bool { return x.Service == service }) {
+			kept, changed = p.without(kept, r.namespace, service), true
+		}
+	}
+	for _, x := range s.Extras() {
+		if own := r.extras[x.Service]; len(own) > 0 {
+			give(own, int64(x.Weight))
+			continue
+		}
+		if slices.ContainsFunc(entries(list), func(b map[string]any) bool { return p.is(x.Service, b, r.namespace) }) {
+			return fmt.Sprintf("the backend %q is in the rule already, and not by Penstock: remove it, or name the experiment's Service otherwise", x.Service)
+		}
+		b := runtime.DeepCopyJSON(r.canary[0])
+		b["name"], b["weight"] = x.Service, int64(x.Weight)
+		kept, changed = append(kept, b), true
+	}
+	if changed {
+		r.whole["backendRefs"] = kept
+	}
+	return ""
+}
+
+// without is the list of backends without a Service.
+func (p plan) without(list []any, namespace, service string) []any {
+	return slices.DeleteFunc(slices.Clone(list), func(e any) bool {
+		b, _ := e.(map[string]any)
+		return p.is(service, b, namespace)
+	})
+}
+
+// strip takes our backends out of rules that do not hold both roles any more.
+func (p plan) strip(object map[string]any, c traffic.Claim) {
+	v, _, _ := unstructured.NestedFieldNoCopy(object, "spec", "rules")
+	namespace, _, _ := unstructured.NestedString(object, "metadata", "namespace")
+	for _, m := range entries(v) {
+		list, _ := m["backendRefs"].([]any)
+		kept := list
+		for _, service := range c.Extras {
+			kept = p.without(kept, namespace, service)
+		}
+		if len(kept) != len(list) && len(entries(kept)) > 0 {
+			m["backendRefs"] = kept
+		}
+	}
 }
 
 // mark sets or removes the label of a release in progress.
@@ -61,32 +170,82 @@ func (p plan) mark(object map[string]any, inProgress bool) (problem string) {
 	return ""
 }
 
-// rule is the two sides of one rule that holds both, each as the object's own maps.
-type rule struct{ stable, canary []map[string]any }
+// rule is one rule that holds both roles, its backends by what they are for. All are the
+// object's own maps.
+type rule struct {
+	whole          map[string]any
+	namespace      string // of the route
+	stable, canary []map[string]any
+	extras         map[string][]map[string]any // by Service
+}
 
-// ours finds the rules that hold both backends.
-func (p plan) ours(object map[string]any) (rules []rule, problem string) {
-	v, _, _ := unstructured.NestedFieldNoCopy(object, "spec", "rules")
-	namespace, _, _ := unstructured.NestedString(object, "metadata", "namespace")
-	for _, m := range maps(v) {
-		var r rule
-		for _, b := range maps(m["backendRefs"]) {
-			switch {
-			case p.is(p.stable, b, namespace):
-				r.stable = append(r.stable, b)
-			case p.is(p.canary, b, namespace):
-				r.canary = append(r.canary, b)
-			}
-		}
-		if len(r.stable) > 0 && len(r.canary) > 0 {
-			rules = append(rules, r)
-		}
+// view is the rules of an HTTPRoute, sorted by whose they are.
+type view struct {
+	claim     traffic.Claim
+	sources   []rule           // the user's rules that hold both roles
+	others    []any            // all rules of the user
+	own       []map[string]any // those for managed routes
+	places    []int            // where these stand
+	mirrored  []rule           // those of them that go by weights
+	unclaimed []string         // routes that have rules and no claim
+}
+
+// view looks at the rules. The view is of use with a problem too.
+func (p plan) view(object map[string]any) (v view, problem string) {
+	v.claim, problem = traffic.ClaimOn(object, p.key())
+	if problem != "" {
+		problem = p.title(object) + ": " + problem
 	}
-	if len(rules) == 0 {
-		return nil, fmt.Sprintf("backendRef was not found in httpRoute: %s has no rule with both Services %q and %q of namespace %s as backends: add them",
+	raw, _, _ := unstructured.NestedFieldNoCopy(object, "spec", "rules")
+	list, _ := raw.([]any)
+	namespace, _, _ := unstructured.NestedString(object, "metadata", "namespace")
+	for i, e := range list {
+		m, isMap := e.(map[string]any)
+		r := p.sorted(m, namespace, v.claim)
+		weighed := len(r.stable) > 0 && len(r.canary) > 0
+		route, ours := p.owns(m, v.claim)
+		switch {
+		case isMap && ours:
+			v.own, v.places = append(v.own, m), append(v.places, i)
+			if weighed {
+				v.mirrored = append(v.mirrored, r)
+			}
+			if !claimed(route, v.claim) && !slices.Contains(v.unclaimed, route) {
+				v.unclaimed = append(v.unclaimed, route)
+			}
+			continue
+		case weighed:
+			v.sources = append(v.sources, r)
+		}
+		v.others = append(v.others, e)
+	}
+	if len(v.sources) == 0 && problem == "" {
+		problem = fmt.Sprintf("backendRef was not found in httpRoute: %s has no rule with both Services %q and %q of namespace %s as backends: add them",
 			p.title(object), p.stable, p.canary, p.namespace)
 	}
-	return rules, ""
+	return v, problem
+}
+
+// taken reports whether a rule of the user has the name.
+func (v view) taken(name string) bool {
+	return slices.ContainsFunc(entries(v.others), func(m map[string]any) bool { return text(m["name"]) == name })
+}
+
+// sorted looks at one rule's backends.
+func (p plan) sorted(m map[string]any, namespace string, c traffic.Claim) rule {
+	r := rule{whole: m, namespace: namespace, extras: map[string][]map[string]any{}}
+	for _, b := range entries(m["backendRefs"]) {
+		name := text(b["name"])
+		switch {
+		case p.is(p.stable, b, namespace):
+			r.stable = append(r.stable, b)
+		case p.is(p.canary, b, namespace):
+			r.canary = append(r.canary, b)
+		case p.is(name, b, namespace) && (slices.Contains(c.Extras, name) || traffic.IsExperiment(p.name, name)):
+			r.extras[name] = append(r.extras[name], b)
+		}
+	}
+	return r
 }
 
 // is reports whether the backend is the rollout's Service. One that names no namespace
@@ -135,8 +294,8 @@ func give(backends []map[string]any, weight int64) {
 	}
 }
 
-// maps returns the objects of a JSON list; other elements are none of our business.
-func maps(v any) []map[string]any {
+// entries returns the objects of a JSON list; other elements are none of our business.
+func entries(v any) []map[string]any {
 	list, _ := v.([]any)
 	var found []map[string]any
 	for _, e := range list {

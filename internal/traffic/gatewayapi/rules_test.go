@@ -39,9 +39,9 @@ func get(t *testing.T, c client.Client, name string) *unstructured.Unstructured 
 func weightsOf(u *unstructured.Unstructured) string {
 	var texts []string
 	list, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "rules")
-	for _, r := range maps(list) {
+	for _, r := range entries(list) {
 		var ws []string
-		for _, b := range maps(r["backendRefs"]) {
+		for _, b := range entries(r["backendRefs"]) {
 			w := "-"
 			if v, there := b["weight"]; there {
 				w = fmt.Sprint(v)
@@ -256,20 +256,6 @@ func TestARouteInAnotherNamespaceNamesTheServicesInFull(t *testing.T) {
 				t.Errorf("problem %q, error %v", o.Problem, err)
 			}
 		})
-	}
-}
-
-func TestSplitsThatRoutesCannotHold(t *testing.T) {
-	w := cluster(object(t, web))
-	extra := at(30)
-	extra.Destinations = append(extra.Destinations, traffic.Destination{Role: traffic.Extra, Service: "exp", Weight: 5})
-	for want, s := range map[string]traffic.Split{
-		"1000": traffic.Two(1000, 30, traffic.Destination{}, traffic.Destination{}),
-		"exp":  extra,
-	} {
-		if _, err := New(w, w, Options{}).Apply(t.Context(), target(`{httpRoute: web}`), s); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("apply %s: %v, want an error with %q", s, err, want)
-		}
 	}
 }
 

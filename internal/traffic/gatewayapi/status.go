@@ -25,7 +25,7 @@ const (
 // generation is a problem; one for an older generation says nothing about this one.
 func readStatus(object map[string]any, p plan) (pr proof, problem string) {
 	v, _, _ := unstructured.NestedFieldNoCopy(object, "status", "parents")
-	parents := maps(v)
+	parents := entries(v)
 	if len(parents) == 0 {
 		return silent, ""
 	}
@@ -34,7 +34,7 @@ func readStatus(object map[string]any, p plan) (pr proof, problem string) {
 	pr = followed
 	for _, parent := range parents {
 		met := map[any]bool{}
-		for _, c := range maps(parent["conditions"]) {
+		for _, c := range entries(parent["conditions"]) {
 			kind := c["type"]
 			seen, _ := traffic.Parts(c["observedGeneration"])
 			if kind != "Accepted" && kind != "ResolvedRefs" || seen != generation {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -66,22 +67,44 @@ func (r *router) Observe(ctx context.Context, t traffic.Target) (traffic.Observa
 // read joins what the objects say into one split.
 func read(objects map[traffic.Ref]*unstructured.Unstructured, p plan) (traffic.Split, string) {
 	var looks []traffic.Split
+	var bare []int // looks at VirtualServices that cannot hold managed routes
 	for _, s := range p.services {
-		look, problem := readService(objects[s.ref].Object, s, p.at(s, objects), [2]string{p.stable.service, p.canary.service})
+		at := p.at(s.ref, objects)
+		if at.problem != "" {
+			return traffic.Split{}, at.problem
+		}
+		look, carries, problem := readService(objects[s.ref].Object, s, at)
 		if problem != "" {
 			return traffic.Split{}, problem
 		}
+		if !carries && len(look.Headers)+len(look.Mirrors) == 0 {
+			bare = append(bare, len(looks))
+		}
 		looks = append(looks, look)
+	}
+	for i, full := range looks {
+		if !slices.Contains(bare, i) {
+			for _, b := range bare {
+				looks[b].Headers, looks[b].Mirrors = full.Headers, full.Mirrors
+			}
+			break
+		}
 	}
 	written := traffic.Widest(looks...)
 	if p.rule == nil {
 		return written, ""
 	}
-	stable, canary, problem := readRule(objects[p.ruleRef].Object, p)
+	rule := objects[p.ruleRef].Object
+	at := p.at(p.ruleRef, objects)
+	stable, canary, problem := readRule(rule, p)
+	if problem == "" {
+		problem = at.problem
+	}
 	if problem != "" {
 		return traffic.Split{}, problem
 	}
 	written.Destinations[0].Hash, written.Destinations[1].Hash = stable, canary
+	at.readExtras(rule, &written)
 	return written, ""
 }
 
@@ -91,7 +114,7 @@ func read(objects map[traffic.Ref]*unstructured.Unstructured, p plan) (traffic.S
 func (r *router) Apply(ctx context.Context, t traffic.Target, s traffic.Split) (traffic.Written, error) {
 	p := planOf(t)
 	remove := s.IsZero()
-	if err := check(p, s); err != nil || remove && p.problem != "" {
+	if err := check(p, t, s); err != nil || remove && p.problem != "" {
 		return nil, err
 	}
 	objects, err := r.load(ctx, p, remove)
@@ -120,20 +143,19 @@ func (r *router) Apply(ctx context.Context, t traffic.Target, s traffic.Split) (
 }
 
 // check refuses splits that Istio cannot hold.
-func check(p plan, s traffic.Split) error {
+func check(p plan, t traffic.Target, s traffic.Split) error {
 	if s.IsZero() {
 		return nil
 	}
 	if p.problem != "" {
 		return errors.New(p.problem)
 	}
+	problem := s.Problem(t)
 	if s.Total != traffic.DefaultTotal {
-		return fmt.Errorf("route %s/%s with Istio: the weights add up to %d, but Istio takes parts of %d",
-			p.namespace, p.name, s.Total, traffic.DefaultTotal)
+		problem = fmt.Sprintf("the weights add up to %d, but Istio takes parts of %d", s.Total, traffic.DefaultTotal)
 	}
-	if d, extra := s.Of(traffic.Extra); extra {
-		return fmt.Errorf("route %s/%s with Istio: the split has a further destination %q, but Istio routes take stable and canary",
-			p.namespace, p.name, d.Service)
+	if problem != "" {
+		return fmt.Errorf("route %s/%s with Istio: %s", p.namespace, p.name, problem)
 	}
 	return nil
 }
@@ -141,16 +163,20 @@ func check(p plan, s traffic.Split) error {
 // render changes the objects, all of them copies, to carry the split. The zero Split is
 // rendered on those objects that can take it.
 func render(objects map[traffic.Ref]*unstructured.Unstructured, p plan, s traffic.Split) error {
-	remove := s.IsZero()
-	canary := min(max(s.Weight(traffic.Canary), 0), traffic.DefaultTotal)
+	remove, held, holds := s.IsZero(), s.Held(), false
 	for _, vs := range p.services {
 		u := objects[vs.ref]
 		if u == nil {
 			continue
 		}
-		if problem := renderService(u.Object, vs, p.at(vs, objects), canary); problem != "" && !remove {
+		carries, problem := renderService(u.Object, vs, p.at(vs.ref, objects), held)
+		if problem != "" && !remove {
 			return errors.New(problem)
 		}
+		holds = holds || carries
+	}
+	if !holds && len(s.Headers)+len(s.Mirrors) > 0 {
+		return fmt.Errorf("route %s/%s with Istio: managed routes need an HTTP route that carries the weights, and no VirtualService has one", p.namespace, p.name)
 	}
 	u := objects[p.ruleRef]
 	if p.rule == nil || u == nil {
@@ -163,14 +189,20 @@ func render(objects map[traffic.Ref]*unstructured.Unstructured, p plan, s traffi
 	} else if _, _, problem := readRule(u.Object, p); problem != "" {
 		return errors.New(problem)
 	}
-	return renderRule(u.Object, p, s, remove)
+	return renderRule(u.Object, p.at(p.ruleRef, objects), held, remove)
 }
 
-// at is the place of one VirtualService.
-func (p plan) at(s service, objects map[traffic.Ref]*unstructured.Unstructured) place {
-	at := place{plan: p, namespace: s.ref.Namespace}
+// at is the place of one object.
+func (p plan) at(ref traffic.Ref, objects map[traffic.Ref]*unstructured.Unstructured) place {
+	at := place{plan: p, namespace: ref.Namespace}
 	if u := objects[p.ruleRef]; u != nil {
 		at.ruleHost = ruleHost(u.Object, p.namespace)
+	}
+	if u := objects[ref]; u != nil {
+		claim, problem := traffic.ClaimOn(u.Object, p.key())
+		if at.claimed = claim.Extras; problem != "" {
+			at.problem = ref.String() + ": " + problem
+		}
 	}
 	return at
 }

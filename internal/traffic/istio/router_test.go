@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -96,7 +97,7 @@ func hostTarget() traffic.Target {
 		Routing: &v1alpha1.RolloutTrafficRouting{Istio: &v1alpha1.IstioTrafficRouting{VirtualServices: []v1alpha1.IstioVirtualService{
 			{Name: "web", Routes: []string{"primary"}},
 			{Name: "web.edge"},
-		}}},
+		}}, ManagedRoutes: managedNames},
 	}
 }
 
@@ -106,7 +107,7 @@ func subsetTarget() traffic.Target {
 		Routing: &v1alpha1.RolloutTrafficRouting{Istio: &v1alpha1.IstioTrafficRouting{
 			VirtualService:  &v1alpha1.IstioVirtualService{Name: "web"},
 			DestinationRule: &v1alpha1.IstioDestinationRule{Name: "web", CanarySubsetName: "canary", StableSubsetName: "stable"},
-		}},
+		}, ManagedRoutes: managedNames},
 	}
 }
 
@@ -116,10 +117,10 @@ func build(reader client.Reader, writer client.Client) traffic.Router {
 
 // each calls do for every destination of the routes that the fixtures' rollout owns.
 func each(u *unstructured.Unstructured, do func(host, subset string, route map[string]any)) {
-	for _, k := range []string{"http", "tls"} {
+	for _, k := range []string{"http", "tls", "tcp"} {
 		list, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", k)
 		for _, r := range maps(list) {
-			if r["name"] == "preview" {
+			if name, _ := r["name"].(string); name == "preview" || strings.HasPrefix(name, "foreign") {
 				continue
 			}
 			for _, d := range maps(r["route"]) {
@@ -131,15 +132,17 @@ func each(u *unstructured.Unstructured, do func(host, subset string, route map[s
 	}
 }
 
+// Covers: edge 72, outage 16, outage 18.
 func TestContractWithServices(t *testing.T) {
-	own := map[string]bool{"stable": true, "canary": true, "canary.shop.svc.cluster.local": true, "stable.shop": true, "canary.shop.svc": true}
 	ours := func(u *unstructured.Unstructured, host string) bool {
-		return own[host] && !(u.GetNamespace() == "edge" && host == "canary")
+		host = full(host, u.GetNamespace())
+		return host == "stable.shop" || host == "canary.shop"
 	}
 	routertest.Run(t, routertest.Fixture{
-		New: build, Target: hostTarget(),
+		New: build, Target: hostTarget(), Extras: true, Headers: true, Mirrors: true, Shape: hostShape,
 		Objects: []*unstructured.Unstructured{object(t, hostService), object(t, otherService)},
 		Mask: func(u *unstructured.Unstructured) {
+			unowned(u)
 			each(u, func(host, _ string, r map[string]any) {
 				if ours(u, host) {
 					delete(r, "weight")
@@ -156,15 +159,16 @@ func TestContractWithServices(t *testing.T) {
 	})
 }
 
+// Covers: edge 72, outage 16, outage 18.
 func TestContractWithSubsets(t *testing.T) {
 	routertest.Run(t, routertest.Fixture{
-		New: build, Target: subsetTarget(), Pinned: true,
+		New: build, Target: subsetTarget(), Pinned: true, Extras: true, Headers: true, Mirrors: true, Shape: subsetShape,
 		Objects: []*unstructured.Unstructured{object(t, subsetService), object(t, rule)},
 		Mask: func(u *unstructured.Unstructured) {
-			unstructured.RemoveNestedField(u.Object, "metadata", "annotations", "argo-rollouts.argoproj.io/managed-by-rollouts")
+			unowned(u)
 			list, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "subsets")
 			for _, s := range maps(list) {
-				if s["name"] != "pinned" {
+				if s["name"] == "stable" || s["name"] == "canary" {
 					delete(asMap(s["labels"]), "rollouts-pod-template-hash")
 				}
 				if l := asMap(s["labels"]); l != nil && len(l) == 0 {
@@ -172,7 +176,7 @@ func TestContractWithSubsets(t *testing.T) {
 				}
 			}
 			each(u, func(host, sub string, r map[string]any) {
-				if host == "web" && sub != "pinned" {
+				if host == "web" && (sub == "stable" || sub == "canary") {
 					delete(r, "weight")
 				}
 			})

@@ -18,24 +18,28 @@ var (
 	tcp  = protocol{"tcp", "TCP", "tcpRoutes"}
 )
 
+// weighed are the routes that carry the split, all of them and the HTTP ones alone. They are
+// the object's own maps, not copies.
+type weighed struct{ all, http []map[string]any }
+
 // chosen returns the routes of a VirtualService that carry the split, or what is wrong
-// with it. The routes are the object's own maps, not copies.
+// with it.
 //
 // Managed routes never count: a header route that is there for one step must not change
 // which route the weights go to. Every protocol that the object has takes part; one that
 // the rollout leaves out while it names another takes part only if it mentions us.
-func chosen(object map[string]any, s service, p place) (routes []map[string]any, problem string) {
+func chosen(object map[string]any, s service, p place) (routes weighed, problem string) {
 	lists := map[string][]map[string]any{}
 	for _, k := range []protocol{http, tls, tcp} {
 		v, _, _ := unstructured.NestedFieldNoCopy(object, "spec", k.key)
 		lists[k.key] = maps(v)
 	}
 	if len(lists["http"])+len(lists["tls"])+len(lists["tcp"]) == 0 {
-		return nil, s.invalid("Unable to get any of the HTTP, TCP or TLS routes for the Istio VirtualService")
+		return weighed{}, s.invalid("Unable to get any of the HTTP, TCP or TLS routes for the Istio VirtualService")
 	}
 	lists["http"] = slices.DeleteFunc(lists["http"], func(r map[string]any) bool {
-		name, _ := r["name"].(string)
-		return slices.Contains(p.managed, name) && !slices.Contains(s.spec.Routes, name)
+		_, ours := p.isManaged(s, r)
+		return ours
 	})
 	named := len(s.spec.Routes)+len(s.spec.TLSRoutes)+len(s.spec.TCPRoutes) > 0
 	for _, k := range []struct {
@@ -52,19 +56,22 @@ func chosen(object map[string]any, s service, p place) (routes []map[string]any,
 		if k.n == 0 && (len(maps(v)) == 0 || named && !slices.ContainsFunc(list, p.mentions)) {
 			continue
 		}
-		picked, problem := k.pick(list)
+		found, problem := k.pick(list)
 		if k.n == 0 {
-			picked, problem = only(list, k.protocol)
+			found, problem = only(list, k.protocol)
 		}
-		for _, r := range picked {
+		for _, r := range found {
 			if problem == "" {
 				problem = p.lacks(r)
 			}
 		}
 		if problem != "" {
-			return nil, s.invalid(fmt.Sprintf("Istio VirtualService has invalid %s routes. Error: %s", k.title, problem))
+			return weighed{}, s.invalid(fmt.Sprintf("Istio VirtualService has invalid %s routes. Error: %s", k.title, problem))
 		}
-		routes = append(routes, picked...)
+		routes.all = append(routes.all, found...)
+		if k.protocol == http {
+			routes.http = found
+		}
 	}
 	return routes, ""
 }

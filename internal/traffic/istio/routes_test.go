@@ -88,11 +88,16 @@ func TestWhichRoutesGetTheWeight(t *testing.T) {
 		},
 		"the only named route beside a header route: managed routes do not count": {
 			spec: "http: [{name: hdr, route: [{destination: {host: canary}, weight: 100}]}, {name: primary, " + pair + "}]",
-			want: "hdr:100 primary:70,30",
+			want: "primary:70,30",
 		},
 		"the only route beside a mirror route: the real one follows": {
 			spec: "http: [{name: mirror, " + pair + "}, {" + pair + "}]",
-			want: "mirror:100,0 http:70,30",
+			want: "http:70,30",
+		},
+		"a managed route that is named as a route to weigh is the user's": {
+			spec: "http: [{name: hdr, " + pair + "}, {name: primary, " + pair + "}]",
+			is:   v1alpha1.IstioVirtualService{Routes: []string{"hdr"}},
+			want: "hdr:70,30 primary:100,0",
 		},
 		"named routes, and no other": {
 			spec: "http: [{name: a, " + pair + "}, {name: b, " + pair + "}, {name: c, " + pair + "}, {" + pair + "}, {" + pair + "}]",
@@ -284,21 +289,6 @@ func TestProblems(t *testing.T) {
 func withRule(canary, stable string) func(*traffic.Target) {
 	return func(t *traffic.Target) {
 		t.Routing.Istio.DestinationRule = &v1alpha1.IstioDestinationRule{Name: "web", CanarySubsetName: canary, StableSubsetName: stable}
-	}
-}
-
-func TestSplitsThatIstioCannotHold(t *testing.T) {
-	w := cluster(vs(t, "http: [{"+pair+"}]"))
-	r := New(w, w, Options{})
-	extra := thirty()
-	extra.Destinations = append(extra.Destinations, traffic.Destination{Role: traffic.Extra, Service: "exp", Weight: 5})
-	for want, s := range map[string]traffic.Split{
-		"1000": traffic.Two(1000, 30, traffic.Destination{}, traffic.Destination{}),
-		"exp":  extra,
-	} {
-		if _, err := r.Apply(t.Context(), target(v1alpha1.IstioVirtualService{}), s); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("apply %s: %v, want an error with %q", s, err, want)
-		}
 	}
 }
 

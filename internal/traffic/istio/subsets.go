@@ -1,7 +1,9 @@
 package istio
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -42,10 +44,14 @@ func readRule(object map[string]any, p plan) (stable, canary, problem string) {
 	return stable, canary, ""
 }
 
-// renderRule points the two subsets at the split's revisions and signs the object, in
-// place. An empty hash takes the label away; remove takes the signature away as well.
-// The object has passed readRule.
-func renderRule(object map[string]any, p plan, s traffic.Split, remove bool) error {
+// renderRule points the subsets at the split's revisions and signs the object, in place. An
+// empty hash takes the label away; remove takes the signature away as well. Each extra
+// destination has a subset, named as its Service, that tells its revision. The object has
+// passed readRule.
+func renderRule(object map[string]any, p place, s traffic.Split, remove bool) error {
+	if problem := p.renderExtras(object, s); problem != "" && !remove {
+		return errors.New(problem)
+	}
 	for role, name := range map[traffic.Role]string{traffic.Stable: p.stable.subset, traffic.Canary: p.canary.subset} {
 		d, _ := s.Of(role)
 		for _, sub := range subset(object, name) {
@@ -60,6 +66,78 @@ func renderRule(object map[string]any, p plan, s traffic.Split, remove bool) err
 		unstructured.RemoveNestedField(object, "metadata", "annotations")
 	}
 	return nil
+}
+
+// renderExtras adds, points and removes the subsets of extra destinations.
+func (p place) renderExtras(object map[string]any, s traffic.Split) (problem string) {
+	spec := asMap(object["spec"])
+	list, _ := spec["subsets"].([]any)
+	left := map[string]string{}
+	var claim traffic.Claim
+	for _, x := range s.Extras() {
+		left[x.Service] = x.Hash
+		claim.Extras = append(claim.Extras, x.Service)
+	}
+	kept := slices.DeleteFunc(slices.Clone(list), func(e any) bool {
+		sub, _ := e.(map[string]any)
+		name, _ := sub["name"].(string)
+		hash, wanted := left[name]
+		if !p.ownSubset(sub) {
+			if wanted {
+				problem = fmt.Sprintf("%s has a subset %q already, and not by Penstock: remove it, or name the experiment's Service otherwise", p.ruleRef, name)
+			}
+			return false
+		}
+		if wanted {
+			setHash(sub, hash)
+			delete(left, name)
+		}
+		return !wanted
+	})
+	if problem != "" {
+		return problem
+	}
+	for _, x := range s.Extras() {
+		if hash, missing := left[x.Service]; missing {
+			sub := map[string]any{"name": x.Service}
+			setHash(sub, hash)
+			kept = append(kept, sub)
+		}
+	}
+	if len(kept) != len(list) || len(left) > 0 {
+		spec["subsets"] = kept
+	}
+	if problem := claim.Put(object, p.key()); problem != "" {
+		return p.ruleRef.String() + ": " + problem
+	}
+	return ""
+}
+
+// ownSubset reports whether the subset was added for an extra destination.
+func (p place) ownSubset(subset map[string]any) bool {
+	name, _ := subset["name"].(string)
+	return name != "" && name != p.stable.subset && name != p.canary.subset && p.claims(name) &&
+		!slices.Contains(p.rule.AdditionalSubsetNames, name)
+}
+
+// readExtras puts the revisions of the extra destinations into the split. A subset whose
+// destination is gone is an extra one that nobody is sent to.
+func (p place) readExtras(object map[string]any, s *traffic.Split) {
+	list, _ := asMap(object["spec"])["subsets"].([]any)
+	for _, sub := range maps(list) {
+		if !p.ownSubset(sub) {
+			continue
+		}
+		name, _ := sub["name"].(string)
+		hash, _ := asMap(sub["labels"])[v1alpha1.PodTemplateHashLabel].(string)
+		i := slices.IndexFunc(s.Destinations, func(d traffic.Destination) bool { return d.Role == traffic.Extra && d.Service == name })
+		if i < 0 {
+			*s = traffic.Widest(*s, traffic.Split{Headers: s.Headers, Mirrors: s.Mirrors,
+				Destinations: []traffic.Destination{{Role: traffic.Extra, Service: name, Hash: hash}}})
+			continue
+		}
+		s.Destinations[i].Hash = hash
+	}
 }
 
 func setHash(subset map[string]any, hash string) {

@@ -42,9 +42,12 @@ type plan struct {
 	rule            *v1alpha1.IstioDestinationRule
 	ruleRef         traffic.Ref
 	stable, canary  side
-	managed         []string
+	managed         []v1alpha1.MangedRoutes
 	problem         string
 }
+
+// key is under which the rollout's claims stand.
+func (p plan) key() string { return traffic.Target{Namespace: p.namespace, Name: p.name}.Key() }
 
 // side says how to know the destination of one role.
 type side struct {
@@ -88,9 +91,7 @@ func planOf(t traffic.Target) plan {
 		p.problem = field.Required(path, "the rollout has no Istio section").Error()
 		return p
 	}
-	for _, m := range t.Routing.ManagedRoutes {
-		p.managed = append(p.managed, m.Name)
-	}
+	p.managed = t.Routing.ManagedRoutes
 	i := t.Routing.Istio
 	switch {
 	case (i.VirtualService == nil) == (len(i.VirtualServices) == 0):

@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,6 +38,12 @@ type Fixture struct {
 	Pinned bool
 	// Total is what the weights add up to; default traffic.DefaultTotal.
 	Total int32
+	// Extras, Headers and Mirrors say what else of a Split the adapter carries. It has to
+	// refuse the others. For managed routes the Target lists at least three.
+	Extras, Headers, Mirrors bool
+	// Shape makes other objects for the same target, shaped at random, under the rules
+	// for Objects; nil where there is nothing to shape.
+	Shape func(*rand.Rand) []*unstructured.Unstructured
 }
 
 // Law is one clause of the contract.
@@ -48,6 +57,9 @@ type Law struct {
 // Run checks every law as a subtest.
 func Run(t *testing.T, f Fixture) {
 	t.Helper()
+	if r := f.Target.Routing; (f.Headers || f.Mirrors) && (r == nil || len(r.ManagedRoutes) < 3) {
+		t.Fatal("the target of the fixture lists fewer than three managed routes")
+	}
 	for _, l := range Laws() {
 		t.Run(l.Name, func(t *testing.T) {
 			if err := l.Check(t.Context(), f); err != nil {
@@ -67,21 +79,26 @@ type world struct {
 
 // newWorld fills a cluster with the fixture's objects.
 func (f Fixture) newWorld(objects ...*unstructured.Unstructured) *world {
+	return f.worldOn(cluster(objects))
+}
+
+// worldOn counts what a cluster is sent.
+func (f Fixture) worldOn(c client.WithWatch) *world {
 	if f.Total == 0 {
 		f.Total = traffic.DefaultTotal
 	}
 	w := &world{Fixture: f}
-	w.WithWatch = w.cluster(objects)
+	w.WithWatch = interceptor.NewClient(c, w.hooks())
 	w.router = f.New(w, w)
 	return w
 }
 
-func (w *world) cluster(objects []*unstructured.Unstructured) client.WithWatch {
+func cluster(objects []*unstructured.Unstructured) client.WithWatch {
 	b := fake.NewClientBuilder().WithScheme(runtime.NewScheme())
 	for _, u := range objects {
 		b = b.WithObjects(u.DeepCopy())
 	}
-	return interceptor.NewClient(b.Build(), w.hooks())
+	return b.Build()
 }
 
 // hooks make the fake as strict about ctx as an API server, and count what it is sent.
@@ -100,6 +117,10 @@ func (w *world) hooks() interceptor.Funcs {
 			return c.List(ctx, l, opts...)
 		},
 		Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
+			var options client.UpdateOptions
+			if options.ApplyOptions(opts); slices.Contains(options.DryRun, metav1.DryRunAll) {
+				return ctx.Err() // nothing is stored, so nothing is written
+			}
 			return w.count(ctx, func() error { return c.Update(ctx, o, opts...) })
 		},
 		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/penstock-io/penstock/internal/traffic"
 )
@@ -29,6 +30,11 @@ func Laws() []Law {
 		{"the zero split is content with missing objects", zeroIsContent},
 		{"a cancelled context ends both verbs", ctxIsHonoured},
 		{"versions and settle time are told", observationIsComplete},
+		{"extra destinations come and go", extrasComeAndGo},
+		{"header routes come and go", headersComeAndGo},
+		{"mirror routes come and go and follow the weights", mirrorsComeAndGo},
+		{"what cannot be written is refused", refusals},
+		{"random splits on random objects are read back, and the zero split undoes them", randomSplits},
 	}
 }
 
@@ -157,7 +163,7 @@ func readerIsNotChanged(ctx context.Context, f Fixture) error {
 	w := f.newWorld(f.Objects...)
 	shared := &sharing{world: w, objects: map[string]*unstructured.Unstructured{}}
 	w.router = f.New(shared, w)
-	if _, err := w.router.Apply(ctx, w.Target, w.split(w.weight(30))); err != nil {
+	if _, err := w.router.Apply(ctx, w.Target, w.most()); err != nil {
 		return err
 	}
 	if len(shared.objects) == 0 {
@@ -173,7 +179,7 @@ func readerIsNotChanged(ctx context.Context, f Fixture) error {
 
 func driftIsMended(ctx context.Context, f Fixture) error {
 	w := f.newWorld(f.Objects...)
-	s := w.split(w.weight(30))
+	s := w.most()
 	if _, err := w.apply(ctx, s); err != nil {
 		return err
 	}
@@ -210,7 +216,7 @@ func driftIsMended(ctx context.Context, f Fixture) error {
 
 func conflictSurfaces(ctx context.Context, f Fixture) error {
 	w := f.newWorld(f.Objects...)
-	stale := w.cluster(w.Objects)
+	stale := interceptor.NewClient(cluster(w.Objects), w.hooks())
 	w.router = f.New(stale, w)
 	all, err := w.all(ctx)
 	if err != nil {
@@ -224,7 +230,7 @@ func conflictSurfaces(ctx context.Context, f Fixture) error {
 			return err
 		}
 	}
-	_, err = w.router.Apply(ctx, w.Target, w.split(w.weight(30)))
+	_, err = w.router.Apply(ctx, w.Target, w.most())
 	switch {
 	case err == nil:
 		return errors.New("apply on a stale read overwrote a foreign write")
@@ -268,7 +274,7 @@ func zeroRemoves(ctx context.Context, f Fixture) error {
 	if w.writes != 0 {
 		return fmt.Errorf("there was nothing of ours, and the zero split sent %d writes", w.writes)
 	}
-	if _, err := w.apply(ctx, w.split(w.weight(30))); err != nil {
+	if _, err := w.apply(ctx, w.most()); err != nil {
 		return err
 	}
 	if _, err := w.apply(ctx, traffic.Split{}); err != nil {
@@ -308,7 +314,7 @@ func ctxIsHonoured(ctx context.Context, f Fixture) error {
 	if _, err := w.router.Observe(ctx, w.Target); !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("observe: want %w, got %w", context.Canceled, err)
 	}
-	for _, s := range []traffic.Split{w.split(w.weight(30)), {}} {
+	for _, s := range []traffic.Split{w.most(), {}} {
 		if _, err := w.router.Apply(ctx, w.Target, s); !errors.Is(err, context.Canceled) {
 			return fmt.Errorf("apply %s: want %w, got %w", s, context.Canceled, err)
 		}

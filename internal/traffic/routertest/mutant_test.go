@@ -1,8 +1,13 @@
 package routertest
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -10,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
 )
 
@@ -59,14 +65,20 @@ func (r toy) Observe(ctx context.Context, t traffic.Target) (traffic.Observation
 	}
 	st, _, _ := unstructured.NestedInt64(u.Object, "spec", "stable")
 	ca, _, _ := unstructured.NestedInt64(u.Object, "spec", "canary")
+	var more toyRoutes
+	text, _, _ := unstructured.NestedString(u.Object, "spec", "more")
+	if err := json.Unmarshal([]byte(cmp.Or(text, "{}")), &more); err != nil {
+		return traffic.Observation{}, err
+	}
 	if r.flaw == "trusts the canary weight alone" {
 		st = 100 - ca
 	}
 	o := traffic.Observation{
-		Written:   traffic.Found(100, traffic.Destination{Service: t.StableService}, traffic.Destination{Service: t.CanaryService}, st, ca),
+		Written:   traffic.Found(100, traffic.Destination{Service: t.StableService}, traffic.Destination{Service: t.CanaryService}, st, ca, more.Extras...),
 		Confirmed: true,
 		Versions:  map[string]string{"Toy/shop/web": u.GetResourceVersion()},
 	}
+	o.Written.Headers, o.Written.Mirrors = more.Headers, more.Mirrors
 	if r.flaw == "tells no versions" {
 		o.Versions = nil
 	}
@@ -76,7 +88,17 @@ func (r toy) Observe(ctx context.Context, t traffic.Target) (traffic.Observation
 	return o, nil
 }
 
+// toyRoutes is how the toy keeps what is not a weight.
+type toyRoutes struct {
+	Extras  []traffic.Destination
+	Headers []v1alpha1.SetHeaderRoute
+	Mirrors []v1alpha1.SetMirrorRoute
+}
+
 func (r toy) Apply(ctx context.Context, t traffic.Target, s traffic.Split) (traffic.Written, error) {
+	if problem := s.Problem(t); (problem != "" || s.Total > 100) && r.flaw != "writes what it cannot know again" {
+		return nil, errors.New(problem + " is not for a toy")
+	}
 	u, err := r.get(ctx, t)
 	switch {
 	case err != nil && s.IsZero() && apierrors.IsNotFound(err) && r.flaw != "needs the object to leave it":
@@ -110,7 +132,10 @@ func (r toy) Apply(ctx context.Context, t traffic.Target, s traffic.Split) (traf
 }
 
 func (r toy) render(u *unstructured.Unstructured, s traffic.Split) {
-	canary := int64(min(max(s.Weight(traffic.Canary), 0), 100))
+	if s.IsZero() {
+		s = traffic.Two(100, 0, traffic.Destination{}, traffic.Destination{})
+	}
+	canary := int64(s.Held().Weight(traffic.Canary))
 	if r.flaw == "does not clamp" {
 		canary = int64(s.Weight(traffic.Canary))
 	}
@@ -119,9 +144,17 @@ func (r toy) render(u *unstructured.Unstructured, s traffic.Split) {
 		spec = map[string]any{"note": "keep"}
 		u.Object["spec"] = spec
 	}
+	if r.flaw == "cannot stand an odd shape" {
+		delete(spec, "odd")
+	}
 	spec["canary"] = canary
 	if r.flaw != "forgets the stable weight" {
-		spec["stable"] = 100 - canary
+		spec["stable"] = int64(s.Held().Weight(traffic.Stable))
+	}
+	more := r.more(spec, s.Held())
+	delete(spec, "more")
+	if b, err := json.Marshal(more); err == nil && len(more.Extras)+len(more.Headers)+len(more.Mirrors) > 0 {
+		spec["more"] = string(b)
 	}
 	labels := map[string]string{"team": "a", "mark": "on"}
 	if r.flaw == "drops a foreign label" {
@@ -133,14 +166,42 @@ func (r toy) render(u *unstructured.Unstructured, s traffic.Split) {
 	u.SetLabels(labels)
 }
 
+func (r toy) more(spec map[string]any, s traffic.Split) toyRoutes {
+	more := toyRoutes{Extras: s.Extras(), Headers: slices.Clone(s.Headers), Mirrors: slices.Clone(s.Mirrors)}
+	var old toyRoutes
+	text, _ := spec["more"].(string)
+	_ = json.Unmarshal([]byte(text), &old) // none at first
+	switch {
+	case r.flaw == "keeps an extra destination that left" && len(more.Extras) == 0:
+		more.Extras = old.Extras
+	case r.flaw == "keeps header routes for good" && len(more.Headers) == 0:
+		more.Headers = old.Headers
+	case r.flaw == "mirrors every request" && len(more.Mirrors) > 0:
+		more.Mirrors[0].Percentage = nil
+	}
+	return more
+}
+
 func toyFixture(flaw string) Fixture {
 	return Fixture{
-		New:     func(r client.Reader, w client.Client) traffic.Router { return toy{reader: r, writer: w, flaw: flaw} },
-		Target:  traffic.Target{Namespace: "shop", Name: "web", StableService: "stable", CanaryService: "canary"},
+		New: func(r client.Reader, w client.Client) traffic.Router { return toy{reader: r, writer: w, flaw: flaw} },
+		Target: traffic.Target{
+			Namespace: "shop", Name: "web", StableService: "stable", CanaryService: "canary",
+			Routing: &v1alpha1.RolloutTrafficRouting{ManagedRoutes: []v1alpha1.MangedRoutes{{Name: "a"}, {Name: "b"}, {Name: "c"}}},
+		},
+		Extras: true, Headers: true, Mirrors: true,
+		Shape: func(r *rand.Rand) []*unstructured.Unstructured {
+			u := newToy()
+			if r.IntN(100) == 0 {
+				u.Object["spec"].(map[string]any)["odd"] = "shape"
+			}
+			return []*unstructured.Unstructured{u}
+		},
 		Objects: []*unstructured.Unstructured{newToy()},
 		Mask: func(u *unstructured.Unstructured) {
 			unstructured.RemoveNestedField(u.Object, "spec", "stable")
 			unstructured.RemoveNestedField(u.Object, "spec", "canary")
+			unstructured.RemoveNestedField(u.Object, "spec", "more")
 			unstructured.RemoveNestedField(u.Object, "metadata", "labels", "mark")
 		},
 		Drift: func(u *unstructured.Unstructured) {
@@ -170,6 +231,12 @@ func TestEveryMutantFailsItsLaw(t *testing.T) {
 		"ignores ctx":                    "a cancelled context ends both verbs",
 		"tells no versions":              "versions and settle time are told",
 		"never settles":                  "versions and settle time are told",
+
+		"keeps an extra destination that left": "extra destinations come and go",
+		"keeps header routes for good":         "header routes come and go",
+		"mirrors every request":                "mirror routes come and go and follow the weights",
+		"writes what it cannot know again":     "what cannot be written is refused",
+		"cannot stand an odd shape":            "random splits on random objects are read back, and the zero split undoes them",
 	} {
 		t.Run(flaw, func(t *testing.T) {
 			for _, l := range Laws() {
