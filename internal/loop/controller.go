@@ -27,8 +27,13 @@ var ErrGone = errors.New("the object is gone")
 // Outcome is what a plan leaves to the loop.
 type Outcome struct {
 	// Before is the object as observed, After the same with the next status. The loop
-	// writes the difference of their statuses, and nothing when there is none.
+	// writes the difference of their statuses, and nothing when there is none. Of what
+	// else is in them it needs only names, UID and version.
 	Before, After client.Object
+	// Minor says that the difference is of counters only, which may come a little later:
+	// many of them are then written at once, together with the next difference that is
+	// not minor.
+	Minor bool
 	// Wake is when to look again without an event; zero means only on events.
 	Wake time.Time
 	// Events are told once the status is written, each once.
@@ -77,6 +82,7 @@ type Controller[S, P any] struct {
 	mu    sync.Mutex
 	told  map[Key]map[Event]bool
 	tries map[Key]int
+	held  map[Key]time.Time // since when a minor difference is unwritten
 }
 
 const (
@@ -84,6 +90,8 @@ const (
 	soon          = 10 * time.Millisecond
 	later         = 100 * time.Millisecond
 	quietRetry    = time.Second
+	// minorDelay is how long minor differences are collected.
+	minorDelay = time.Second
 )
 
 // Backoff is the rate limiter of failed passes: 1 ms doubling to 10 s, per object.
@@ -145,49 +153,67 @@ func (c *Controller[S, P]) pass(ctx context.Context, key Key) (time.Duration, er
 	applied := c.Now()
 
 	o := c.Explain(s, p)
-	wrote, err := c.writeStatus(ctx, o)
-	if err == nil {
-		c.tell(key, o)
-		if o.Persisted != nil {
-			o.Persisted()
-		}
-	}
+	wrote, due, err := c.settle(ctx, key, &o)
 	c.Metrics.pass(c.Name, &o, observed.Sub(start), decided.Sub(observed), applied.Sub(decided), c.Now().Sub(start))
 	if len(o.Lines) > 0 || wrote {
 		log.FromContext(ctx).Info("pass", "actions", o.Lines, "waiting", o.Why, "status", wrote)
 	}
+	if !due.IsZero() && (o.Wake.IsZero() || due.Before(o.Wake)) {
+		o.Wake = due
+	}
 	return c.wake(o), errors.Join(failed, err)
 }
 
-// writeStatus sends the difference as a JSON merge patch. The patch carries the
-// resourceVersion that was decided upon, or that of the own write of this very pass, so
-// that it never overrides what a person has just asked for.
-func (c *Controller[S, P]) writeStatus(ctx context.Context, o Outcome) (wrote bool, err error) {
-	if o.After == nil || o.Before == nil {
-		return false, nil
-	}
-	data, err := client.MergeFrom(o.Before).Data(o.After)
+// settle writes the status and then tells the events, or returns when that is due.
+func (c *Controller[S, P]) settle(ctx context.Context, key Key, o *Outcome) (wrote bool, due time.Time, err error) {
+	body, err := difference(o)
 	if err != nil {
-		return false, fmt.Errorf("compute the status of %s %s: %w", c.Name, client.ObjectKeyFromObject(o.Before), err)
+		return false, time.Time{}, fmt.Errorf("compute the status of %s %s: %w", c.Name, key, err)
 	}
-	if string(data) == "{}" {
-		return false, nil
+	if due := c.hold(key, o, body != nil); !due.IsZero() {
+		c.tell(key, *o) // nothing, but what was told last is to be told anew next time
+		return false, due, nil
 	}
-	before, after := o.Before.DeepCopyObject().(client.Object), o.After.DeepCopyObject().(client.Object)
-	if v := c.Record.version(ctx, o.Before); v != "" {
-		before.SetResourceVersion(v)
-		after.SetResourceVersion(v)
+	if body != nil {
+		if err := c.writeStatus(ctx, o, body); err != nil {
+			return false, time.Time{}, fmt.Errorf("write the status of %s %s: %w", c.Name, key, err)
+		}
 	}
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if c.Subresource {
-		err = c.Writer.Status().Patch(ctx, after, patch)
-	} else {
-		err = c.Writer.Patch(ctx, after, patch)
+	c.release(key)
+	c.tell(key, *o)
+	if o.Persisted != nil {
+		o.Persisted()
 	}
-	if err != nil {
-		return false, fmt.Errorf("write the status of %s %s: %w", c.Name, client.ObjectKeyFromObject(o.Before), err)
+	return body != nil, time.Time{}, nil
+}
+
+// hold returns when a minor difference is to be written, zero for now. What is to be told
+// is not minor.
+func (c *Controller[S, P]) hold(key Key, o *Outcome, differs bool) (due time.Time) {
+	if !o.Minor || !differs || len(o.Events) > 0 {
+		return time.Time{}
 	}
-	return true, nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	since, was := c.held[key]
+	if !was {
+		if c.held == nil {
+			c.held = map[Key]time.Time{}
+		}
+		since = c.Now()
+		c.held[key] = since
+	}
+	if due = since.Add(minorDelay); c.Now().Before(due) {
+		return due
+	}
+	return time.Time{}
+}
+
+// release ends the holding back: everything is written, or there is nothing to write.
+func (c *Controller[S, P]) release(key Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.held, key)
 }
 
 // tell emits the events of the plan, except those that the last pass has told.
@@ -250,6 +276,7 @@ func (c *Controller[S, P]) forget(key Key) {
 	defer c.mu.Unlock()
 	delete(c.told, key)
 	delete(c.tries, key)
+	delete(c.held, key)
 }
 
 func (c *Controller[S, P]) id(key Key) Writer { return Writer{Controller: c.Name, Key: key} }

@@ -195,6 +195,7 @@ func (w *world) pass(c *Controller[state, step]) (reconcile.Result, error) {
 	return c.Reconcile(context.Background(), reconcile.Request{NamespacedName: key})
 }
 
+// Covers: edge 17, outage 37, outage 39.
 func TestNoPassBeforeOwnWritesAreSeen(t *testing.T) {
 	w := newWorld(t)
 	w.next = step{replicas: 3, maps: []string{"a"}}
@@ -382,6 +383,7 @@ func TestFailureAtEveryWriteConverges(t *testing.T) {
 	}
 }
 
+// Covers: defect 34.
 func TestStatusWriteIsLastAndOnce(t *testing.T) {
 	w := newWorld(t)
 	w.next = step{replicas: 1, maps: []string{"a"}}
@@ -426,6 +428,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// Covers: outage 39, outage 52.
 func TestStatusWriteDoesNotOverrideNewerIntent(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
@@ -467,6 +470,7 @@ func TestPanicCostsOnePass(t *testing.T) {
 	mustPass(t, w, c)
 }
 
+// Covers: edge 19.
 func TestGoneObjectIsForgotten(t *testing.T) {
 	w := newWorld(t)
 	w.next = step{replicas: 1, events: []Event{{"Normal", "A", "a"}}}
@@ -476,12 +480,13 @@ func TestGoneObjectIsForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.now = w.now.Add(vanishAfter)
+	c.held = map[Key]time.Time{key: w.now}
 	w.sync()
 	if r, err := w.pass(c); err != nil || r != (reconcile.Result{}) {
 		t.Errorf("got %v, %v", r, err)
 	}
-	if len(c.told)+len(c.tries)+len(w.record.pending) != 0 {
-		t.Errorf("left behind: %v %v %v", c.told, c.tries, w.record.pending)
+	if len(c.told)+len(c.tries)+len(c.held)+len(w.record.pending) != 0 {
+		t.Errorf("left behind: %v %v %v %v", c.told, c.tries, c.held, w.record.pending)
 	}
 }
 

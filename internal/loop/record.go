@@ -122,7 +122,7 @@ func (r *Record) shows(ctx context.Context, w Writer, t target, x want) (ok bool
 		r.replace(w, t, x)
 	}
 	obj := x.empty(t)
-	err = r.Cache.Get(ctx, t.key, obj)
+	err = r.Cache.Get(ctx, t.key, obj, client.UnsafeDisableDeepCopy) // it is only looked at
 	switch {
 	case apierrors.IsNotFound(err):
 		return r.vanished(ctx, t, x)

@@ -1,0 +1,143 @@
+package loop
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+// look is one pass at a moment, with the plan of that moment and what must come of it.
+type look struct {
+	at       time.Duration // since the start
+	replicas int32
+	minor    bool
+	events   []Event
+	conflict bool          // somebody else writes in between
+	written  int32         // status.replicas on the server afterwards
+	again    time.Duration // when the loop looks again by itself
+	told     int           // events so far
+}
+
+func TestMinorDifferencesAreCollected(t *testing.T) {
+	told := []Event{{"Normal", "A", "a"}}
+	for name, looks := range map[string][]look{
+		"a minor difference is written a second after it was first seen": {
+			{at: 0, replicas: 1, minor: true, again: time.Second},
+			{at: 300 * time.Millisecond, replicas: 2, minor: true, again: 700 * time.Millisecond},
+			{at: 900 * time.Millisecond, replicas: 3, minor: true, again: 100 * time.Millisecond},
+			{at: time.Second, replicas: 3, minor: true, written: 3, again: defaultResync},
+		},
+		"a second one waits a second of its own": {
+			{at: 0, replicas: 1, minor: true, again: time.Second},
+			{at: time.Second, replicas: 1, minor: true, written: 1, again: defaultResync},
+			{at: 1100 * time.Millisecond, replicas: 2, minor: true, written: 1, again: time.Second},
+		},
+		"any other difference is written at once, with everything": {
+			{at: 0, replicas: 1, minor: true, again: time.Second},
+			{at: 10 * time.Millisecond, replicas: 2, written: 2, again: defaultResync},
+			{at: 20 * time.Millisecond, replicas: 3, minor: true, written: 2, again: time.Second},
+		},
+		"one that is taken back is forgotten": {
+			{at: 0, replicas: 1, minor: true, again: time.Second},
+			{at: 500 * time.Millisecond, replicas: 0, minor: true, again: defaultResync},
+			{at: 900 * time.Millisecond, replicas: 1, minor: true, again: time.Second},
+		},
+		"no difference is nothing to wait for": {
+			{at: 0, replicas: 0, minor: true, again: defaultResync},
+		},
+		"what is to be told is not minor": {
+			{at: 0, replicas: 1, minor: true, events: told, written: 1, again: defaultResync, told: 1},
+		},
+		"an event is told again after a pass without it": {
+			{at: 0, replicas: 1, events: told, written: 1, again: defaultResync, told: 1},
+			{at: 1, replicas: 2, minor: true, written: 1, again: time.Second, told: 1},
+			{at: 2, replicas: 3, events: told, written: 3, again: defaultResync, told: 2},
+		},
+		"after a conflict it is not put off once more": {
+			{at: 0, replicas: 1, minor: true, again: time.Second},
+			{at: time.Second, replicas: 1, minor: true, conflict: true, again: soon},
+			{at: time.Second + soon, replicas: 1, minor: true, written: 1, again: defaultResync},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			c := w.controller()
+			explain, start, minor := c.Explain, w.now, false
+			c.Explain = func(s state, p step) Outcome {
+				o := explain(s, p)
+				o.Minor = minor
+				return o
+			}
+			for i, l := range looks {
+				w.now, minor = start.Add(l.at), l.minor
+				w.next = step{replicas: l.replicas, events: l.events}
+				w.fail = nil
+				if l.conflict {
+					w.fail = func(string, client.Object) error {
+						return apierrors.NewConflict(schema.GroupResource{}, "web", nil)
+					}
+				}
+				r, err := w.pass(c)
+				if d := cmp.Diff(reconcile.Result{RequeueAfter: l.again}, r); d != "" || err != nil {
+					t.Errorf("look %d: %v %s", i, err, d)
+				}
+				w.sync()
+				if got := w.written(); got != l.written || len(w.recorder.Events) != l.told {
+					t.Errorf("look %d: written is %d and %d events are told, want %d and %d", i, got, len(w.recorder.Events), l.written, l.told)
+				}
+			}
+		})
+	}
+}
+
+// written is the status on the server.
+func (w *world) written() int32 {
+	var rs appsv1.ReplicaSet
+	if err := w.server.Get(context.Background(), key, &rs); err != nil {
+		w.t.Fatal(err)
+	}
+	return rs.Status.Replicas
+}
+
+func TestMinorDifferenceDoesNotPutOffTheWake(t *testing.T) {
+	w := newWorld(t)
+	c := w.controller()
+	explain := c.Explain
+	c.Explain = func(s state, p step) Outcome {
+		o := explain(s, p)
+		o.Minor, o.Wake = true, w.now.Add(200*time.Millisecond)
+		return o
+	}
+	w.next = step{replicas: 1}
+	if r, err := w.pass(c); err != nil || r.RequeueAfter != 200*time.Millisecond {
+		t.Errorf("got %v, %v", r, err)
+	}
+}
+
+func TestPersistedIsNotCalledForWhatIsHeldBack(t *testing.T) {
+	w := newWorld(t)
+	c := w.controller()
+	explain, calls := c.Explain, 0
+	c.Explain = func(s state, p step) Outcome {
+		o := explain(s, p)
+		o.Minor, o.Persisted = true, func() { calls++ }
+		return o
+	}
+	w.next = step{replicas: 1}
+	mustPass(t, w, c)
+	if calls != 0 {
+		t.Error("called before the write")
+	}
+	w.now = w.now.Add(minorDelay)
+	mustPass(t, w, c)
+	if calls != 1 || w.written() != 1 {
+		t.Errorf("%d calls, status %d", calls, w.written())
+	}
+}
