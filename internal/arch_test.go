@@ -38,9 +38,9 @@ var impure = []string{"os", "os/exec", "net", "net/http", "math/rand", "math/ran
 var layers = []layer{
 	{packages: []string{"api/v1alpha1"}, own: nil, deny: impure, why: "the API types compute nothing"},
 	{packages: []string{"internal/traffic", "internal/metric"}, own: []string{"api/v1alpha1"}, deny: impure, why: "roots are values and interfaces"},
-	{packages: []string{"internal/rollout", "internal/analysis"}, own: []string{"api/v1alpha1", "internal/traffic", "internal/metric"},
+	{packages: []string{"internal/rollout", "internal/analysis", "internal/experiment"}, own: []string{"api/v1alpha1", "internal/traffic", "internal/metric"},
 		deny: impure, why: "decisions are pure (L1)"},
-	{packages: []string{"internal/sim"}, own: []string{"api/v1alpha1", "internal/traffic", "internal/metric", "internal/rollout", "internal/analysis"},
+	{packages: []string{"internal/sim"}, own: []string{"api/v1alpha1", "internal/traffic", "internal/metric", "internal/rollout", "internal/analysis", "internal/experiment"},
 		deny: []string{"net", "net/http", "os/exec", "k8s.io/client-go", "sigs.k8s.io/controller-runtime"}, why: "the simulated world is deterministic and light"},
 	{packages: []string{"internal/story"}, own: []string{"api/v1alpha1", "internal/traffic", "internal/metric", "internal/rollout", "internal/analysis", "internal/sim"},
 		deny: []string{"net", "net/http", "os/exec", "k8s.io/client-go", "sigs.k8s.io/controller-runtime"}, why: "stories run on the simulated world"},
@@ -49,7 +49,7 @@ var layers = []layer{
 	{packages: []string{"internal/traffic/"}, own: []string{"api/v1alpha1", "internal/traffic"}, why: "an adapter knows its root only"},
 	{packages: []string{"internal/metric/"}, own: []string{"api/v1alpha1", "internal/metric"}, why: "an adapter knows its root only"},
 	{packages: []string{"internal/loop"}, own: []string{"api/v1alpha1"}, why: "the loop knows no controller"},
-	{packages: []string{"internal/kube"}, own: []string{"api/v1alpha1", "internal/loop", "internal/rollout", "internal/analysis", "internal/traffic", "internal/metric"},
+	{packages: []string{"internal/kube"}, own: []string{"api/v1alpha1", "internal/loop", "internal/rollout", "internal/analysis", "internal/experiment", "internal/traffic", "internal/metric"},
 		why: "the shell speaks to the API server and decides nothing"},
 	{packages: []string{"internal/cli"}, own: []string{"api/v1alpha1", "internal/rollout", "internal/analysis", "internal/traffic", "internal/sim", "internal/story"},
 		why: "the plugin writes intent and reads plans"},
@@ -158,7 +158,7 @@ func TestWrongImportsAreSeen(t *testing.T) {
 
 // TestPurePackagesReadNoClock looks for calls that the import rules cannot see.
 func TestPurePackagesReadNoClock(t *testing.T) {
-	for _, dir := range []string{"rollout", "analysis", "traffic", "metric", "sim"} {
+	for _, dir := range []string{"rollout", "analysis", "experiment", "traffic", "metric", "sim"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("no files in %s: %v", dir, err)

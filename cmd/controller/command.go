@@ -50,10 +50,11 @@ func (f *flags) add(s *pflag.FlagSet) {
 	s.StringVar(&o.InstanceID, "instance-id", "", "handle only objects whose instance id label has this value")
 	s.IntVar(&f.resync, "rollout-resync", 900, "longest time between two looks at an object, in seconds")
 	s.IntVar(&o.RolloutWorkers, "rollout-threads", 10, "Rollouts handled at a time")
+	s.IntVar(&o.ExperimentWorkers, "experiment-threads", 10, "Experiments handled at a time")
 	s.IntVar(&o.AnalysisWorkers, "analysis-threads", 30, "AnalysisRuns handled, and measurements taken, at a time")
 	s.IntVar(&o.ServiceWorkers, "service-threads", 10, "Services handled at a time")
-	s.Float32Var(&f.qps, "qps", 40, "requests to the API server per second")
-	s.IntVar(&o.Burst, "burst", 80, "requests to the API server in a burst")
+	s.Float32Var(&f.qps, "qps", 0, "requests to the API server per second; 0 leaves the limit to the API server")
+	s.IntVar(&o.Burst, "burst", 80, "requests to the API server in a burst, where --qps sets a limit")
 	s.BoolVar(&o.LeaderElection, "leader-elect", true, "take turns with other replicas")
 	s.StringVar(&o.LeaseNamespace, "leader-election-namespace", os.Getenv("POD_NAMESPACE"), "namespace of the Lease")
 	s.DurationVar(&o.LeaseDuration, "leader-election-lease-duration", 15*time.Second, "how long a silent leader keeps the lease")
@@ -76,7 +77,7 @@ func (f *flags) add(s *pflag.FlagSet) {
 // manifests start; using one gives a warning.
 func (f *flags) addUnused(s *pflag.FlagSet) {
 	for _, name := range []string{
-		"experiment-threads", "ingress-threads", "ephemeral-metadata-threads", "ephemeral-metadata-update-pod-retries",
+		"ingress-threads", "ephemeral-metadata-threads", "ephemeral-metadata-update-pod-retries",
 		"aws-target-group-binding-api-version", "alb-tag-key-resource-id", "ambassador-api-version",
 		"traffic-split-api-version", "traefik-api-group", "traefik-api-version", "appmesh-crd-version", "ingress-api-version",
 	} {

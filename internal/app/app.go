@@ -14,10 +14,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/analysis"
+	"github.com/penstock-io/penstock/internal/experiment"
 	"github.com/penstock-io/penstock/internal/kube"
 	"github.com/penstock-io/penstock/internal/loop"
 	"github.com/penstock-io/penstock/internal/rollout"
@@ -31,6 +33,7 @@ type App struct {
 	manager manager.Manager
 	events  record.EventBroadcaster
 	pool    *kube.Pool
+	plugins *kube.Plugins
 }
 
 // New puts a controller together. It asks the cluster nothing yet but which kinds it
@@ -40,10 +43,12 @@ func New(o Options) (*App, error) {
 		return nil, errors.New("make the controller: RESTConfig is missing")
 	}
 	o = o.withDefaults()
-	// One rollout can tell far more than client-go's default of 25 events in a burst.
-	a := &App{options: o, events: record.NewBroadcasterWithCorrelatorOptions(record.CorrelatorOptions{QPS: 1, BurstSize: 300})}
+	a := &App{options: o}
 	var err error
-	if a.manager, err = newManager(o, a.events); err != nil {
+	if a.manager, err = newManager(o); err != nil {
+		return nil, err
+	}
+	if a.events, err = newEvents(a.manager); err != nil {
 		return nil, err
 	}
 	if err := a.assemble(); err != nil {
@@ -52,7 +57,7 @@ func New(o Options) (*App, error) {
 	return a, nil
 }
 
-func newManager(o Options, events record.EventBroadcaster) (manager.Manager, error) {
+func newManager(o Options) (manager.Manager, error) {
 	scheme, err := kube.NewScheme()
 	if err != nil {
 		return nil, err
@@ -63,8 +68,8 @@ func newManager(o Options, events record.EventBroadcaster) (manager.Manager, err
 	m, err := manager.New(config, manager.Options{
 		Scheme: scheme, Logger: o.Logger, Cache: kube.CacheOptions(o.Namespace, o.InstanceID),
 		Metrics: metricsserver.Options{BindAddress: o.MetricsAddress}, HealthProbeBindAddress: o.HealthAddress,
-		PprofBindAddress: o.PprofAddress, EventBroadcaster: events,
-		LeaderElection: o.LeaderElection, LeaderElectionID: o.lease(), LeaderElectionNamespace: o.LeaseNamespace,
+		PprofBindAddress: o.PprofAddress,
+		LeaderElection:   o.LeaderElection, LeaderElectionID: o.lease(), LeaderElectionNamespace: o.LeaseNamespace,
 		LeaseDuration: &o.LeaseDuration, RenewDeadline: &o.RenewDeadline, RetryPeriod: &o.RetryPeriod,
 		LeaderElectionReleaseOnCancel: true, GracefulShutdownTimeout: &grace,
 	})
@@ -91,10 +96,13 @@ func (a *App) assemble() error {
 	watcher := kube.NewWatcher(m.GetCache(), m.GetRESTMapper(), routers)
 	watcher.Namespaced = o.Namespace != ""
 	// Published tools look for core/v1 events of this component.
-	recorder := m.GetEventRecorderFor(kube.EventsComponent) //nolint:staticcheck // see above
+	recorder := a.events.NewRecorder(m.GetScheme(), corev1.EventSource{Component: kube.EventsComponent})
 
 	rollouts := kube.NewRollouts(clients)
 	rollouts.Routers, rollouts.Events, rollouts.Watch, rollouts.Namespaced = routers, recorder, watcher.Ensure, watcher.Namespaced
+	a.plugins = kube.NewPlugins(o.PluginWorkers, o.Now)
+	a.plugins.Table, a.plugins.Disabled, a.plugins.Wake = o.StepPlugins, o.DisabledStepPlugins, watcher.Wake
+	rollouts.Plugins = a.plugins
 	rolloutLoop := &loop.Controller[kube.Seen, rollout.Plan]{
 		Name: "rollout", Observe: rollouts.Observe, Decide: rollouts.Decide, Apply: rollouts.Apply, Explain: rollouts.Explain,
 		Writer: clients.Writer, Subresource: true, Record: written, Events: recorder, Metrics: series, Now: o.Now, Resync: o.Resync,
@@ -108,18 +116,30 @@ func (a *App) assemble() error {
 		Name: "analysis", Observe: runs.Observe, Decide: runs.Decide, Apply: runs.Apply, Explain: runs.Explain,
 		Writer: clients.Writer, Record: written, Events: recorder, Metrics: series, Now: o.Now, Resync: o.Resync,
 	}
+	experiments := kube.NewExperiments(clients)
+	experiments.Events, experiments.Namespaced = recorder, watcher.Namespaced
+	experimentLoop := &loop.Controller[kube.ExperimentSeen, experiment.Plan]{
+		Name: "experiment", Observe: experiments.Observe, Decide: experiments.Decide, Apply: experiments.Apply, Explain: experiments.Explain,
+		Writer: clients.Writer, Record: written, Events: recorder, Metrics: series, Now: o.Now, Resync: o.Resync,
+	}
 	return errors.Join(
 		watcher.AddRollouts(m, rolloutLoop, o.RolloutWorkers),
 		watcher.AddRuns(m, runLoop, o.AnalysisWorkers, measured),
+		watcher.AddExperiments(m, experimentLoop, o.ExperimentWorkers),
 		watcher.AddServices(m, &kube.Services{Clients: clients}, o.ServiceWorkers),
 		m.Add(manager.RunnableFunc(a.measure)),
+		m.Add(manager.RunnableFunc(func(ctx context.Context) error {
+			rollouts.Sweep(ctx, o.Namespace)
+			return nil
+		})),
 	)
 }
 
-// measure lets the pool live as long as this process leads.
+// measure lets the pools live as long as this process leads.
 func (a *App) measure(ctx context.Context) error {
 	<-ctx.Done()
 	a.pool.Close()
+	a.plugins.Close()
 	return nil
 }
 
@@ -140,6 +160,7 @@ func (a *App) waker(to chan<- event.GenericEvent) func(context.Context, loop.Key
 func (a *App) Run(ctx context.Context) error {
 	defer a.events.Shutdown()
 	defer a.pool.Close()
+	defer a.plugins.Close()
 	if err := a.manager.Start(ctx); err != nil {
 		return fmt.Errorf("run the controller: %w", err)
 	}

@@ -25,7 +25,7 @@ func emptyCluster(t *testing.T) *rest.Config {
 		"/api/v1":                      {resource("services", "Service"), resource("pods", "Pod")},
 		"/apis/apps/v1":                {resource("replicasets", "ReplicaSet")},
 		"/apis/coordination.k8s.io/v1": {resource("leases", "Lease")},
-		"/apis/argoproj.io/v1alpha1":   {resource("rollouts", "Rollout"), resource("analysisruns", "AnalysisRun"), resource("analysistemplates", "AnalysisTemplate"), {Name: "clusteranalysistemplates", Kind: "ClusterAnalysisTemplate", Verbs: verbs}},
+		"/apis/argoproj.io/v1alpha1":   {resource("rollouts", "Rollout"), resource("experiments", "Experiment"), resource("analysisruns", "AnalysisRun"), resource("analysistemplates", "AnalysisTemplate"), {Name: "clusteranalysistemplates", Kind: "ClusterAnalysisTemplate", Verbs: verbs}},
 	}
 	answer := func(w http.ResponseWriter, v any) {
 		w.Header().Set("Content-Type", "application/json")

@@ -17,7 +17,8 @@ import (
 type Options struct {
 	// RESTConfig leads to the cluster. It is copied.
 	RESTConfig *rest.Config
-	// QPS and Burst limit requests to the API server; 40 and 80.
+	// QPS and Burst limit requests to the API server. By default there is no limit here:
+	// the API server's own rules of fairness know better what it can bear.
 	QPS   float32
 	Burst int
 	// Namespace limits the controller to one; "" means all.
@@ -36,9 +37,9 @@ type Options struct {
 	// ":8080". "0" turns one off. PprofAddress serves /debug/pprof; "" turns it off.
 	MetricsAddress, HealthAddress, PprofAddress string
 
-	// RolloutWorkers, AnalysisWorkers and ServiceWorkers are passes at a time: 10, 30 and
-	// 10. MeasureWorkers are measurements at a time: 30.
-	RolloutWorkers, AnalysisWorkers, ServiceWorkers, MeasureWorkers int
+	// RolloutWorkers, ExperimentWorkers, AnalysisWorkers and ServiceWorkers are passes at a
+	// time: 10, 10, 30 and 10. MeasureWorkers are measurements at a time: 30.
+	RolloutWorkers, ExperimentWorkers, AnalysisWorkers, ServiceWorkers, MeasureWorkers int
 	// MeasureTimeout bounds one measurement; 2 min.
 	MeasureTimeout time.Duration
 	// Resync is the longest time between two passes of one object; 15 min.
@@ -55,6 +56,11 @@ type Options struct {
 	// Routers and Providers replace the tables; nil takes those of this package.
 	Routers   func(reader client.Reader, writer client.Client) []kube.Routing
 	Providers []kube.Measuring
+	// StepPlugins are the step plugins by name; those in DisabledStepPlugins are passed
+	// over. PluginWorkers are calls of them at a time: 10.
+	StepPlugins         map[string]kube.StepPlugin
+	DisabledStepPlugins map[string]bool
+	PluginWorkers       int
 	// OnMeasurement is told of every measurement when it arrives; may be nil.
 	OnMeasurement func(run, metric string, phase v1alpha1.AnalysisPhase, at time.Time)
 
@@ -70,13 +76,15 @@ const (
 )
 
 func (o Options) withDefaults() Options {
-	o.QPS, o.Burst = cmp.Or(o.QPS, 40), cmp.Or(o.Burst, 80)
+	o.QPS, o.Burst = cmp.Or(o.QPS, -1), cmp.Or(o.Burst, 80)
 	o.LeaseDuration = cmp.Or(o.LeaseDuration, 15*time.Second)
 	o.RenewDeadline = cmp.Or(o.RenewDeadline, 10*time.Second)
 	o.RetryPeriod = cmp.Or(o.RetryPeriod, 2*time.Second)
 	o.MetricsAddress, o.HealthAddress = cmp.Or(o.MetricsAddress, ":8090"), cmp.Or(o.HealthAddress, ":8080")
 	o.RolloutWorkers, o.AnalysisWorkers = cmp.Or(o.RolloutWorkers, 10), cmp.Or(o.AnalysisWorkers, 30)
+	o.ExperimentWorkers = cmp.Or(o.ExperimentWorkers, 10)
 	o.ServiceWorkers, o.MeasureWorkers = cmp.Or(o.ServiceWorkers, 10), cmp.Or(o.MeasureWorkers, 30)
+	o.PluginWorkers = cmp.Or(o.PluginWorkers, 10)
 	o.MeasureTimeout = cmp.Or(o.MeasureTimeout, 2*time.Minute)
 	o.Resync = cmp.Or(o.Resync, 15*time.Minute)
 	if o.Now == nil {

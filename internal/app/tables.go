@@ -20,7 +20,8 @@ func Routers(reader client.Reader, writer client.Client, istioAPIVersion string,
 	is := istio.Options{APIVersion: istioAPIVersion, Settle: settle}
 	gw := gatewayapi.Options{Settle: settle}
 	return []kube.Routing{
-		{Name: "istio", Uses: istio.Uses, Objects: istio.Objects, Kinds: is.Kinds(), Router: istio.New(reader, writer, is)},
+		{Name: "istio", Uses: istio.Uses, Objects: istio.Objects, Kinds: is.Kinds(),
+			Router: istio.New(reader, writer, is), Signed: is.Signed(), Release: istio.Release},
 		{Name: "gatewayapi", Uses: gatewayapi.Uses, Objects: gatewayapi.Objects, Kinds: gw.Kinds(),
 			Router: gatewayapi.New(reader, writer, gw), Verifies: true},
 	}

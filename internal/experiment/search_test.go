@@ -25,10 +25,10 @@ type trial struct {
 	broken          []string
 }
 
-const seeds = 500
+const seeds = 3000
 
 func newTrial(t testing.TB, seed int64, decide func(Snapshot) Plan) *trial {
-	mods := []mod{templates(aTemplate("a", withService("s"), replicas(2)), aTemplate("b")), measuredBy("x!", "y"), deadline(120)}
+	mods := []mod{templates(aTemplate("a", withService("s-a"), replicas(2)), aTemplate("b")), measuredBy("x!", "y"), deadline(120)}
 	r := rand.New(rand.NewSource(seed))
 	if r.Intn(2) == 0 {
 		mods = append(mods, lasting("2m"))
@@ -62,7 +62,7 @@ func (w *trial) on(hash string) bool {
 
 func (w *trial) rollout() {
 	for _, s := range w.s.Sets {
-		w.listed[s.Hash] = w.listed[s.Hash] || w.r.Intn(4) == 0 && s.Template == "a"
+		w.listed[s.Hash] = w.listed[s.Hash] || w.r.Intn(4) == 0 && s.Template != "b"
 	}
 	for _, h := range slices.Sorted(maps.Keys(w.listed)) {
 		switch w.r.Intn(3) {
@@ -135,7 +135,8 @@ func (w *trial) judgeAction(seen Snapshot, a Action) {
 			}
 		}
 		for _, s := range seen.Sets {
-			if s.Template == "a" && s.Available > 0 && s.Desired > 0 {
+			if slices.ContainsFunc(seen.Services, func(x Service) bool { return x.Name == a.Name && x.Hash == s.Hash && x.Template == s.Template }) &&
+				seen.Spec.Templates[0].Name == s.Template && s.Available > 0 && s.Desired > 0 {
 				w.breach("%s before its pods", a)
 			}
 		}
@@ -210,7 +211,12 @@ func (w *trial) happen() {
 		w.s.Status, w.s.Spec.Terminate = v1alpha1.ExperimentStatus{}, false
 	case 3, 4, 5, 6, 7:
 		w.s.Spec.Templates[0].Template.Spec.Containers[0].Image = []string{"a", "z"}[w.r.Intn(2)]
-	case 8:
+	case 8, 9:
+		w.s.Spec.Templates[0].Replicas = ptr(int32(w.r.Intn(3)))
+	case 10:
+		name := []string{"a", "c"}[w.r.Intn(2)] // one is taken out, another one put in
+		w.s.Spec.Templates[0].Name, w.s.Spec.Templates[0].Service = name, &v1alpha1.TemplateService{Name: "s-" + name}
+	case 11:
 		if n := len(w.s.Sets); n > 0 {
 			i := w.r.Intn(n)
 			w.s.Sets = slices.Delete(w.s.Sets, i, i+1)

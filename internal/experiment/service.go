@@ -10,8 +10,9 @@ import (
 // service decides about the Service before a template's pods. It is made as soon as
 // there is a ReplicaSet, and goes with the last pod.
 //
-// The status names it to the Rollout, so a Service that is to change while the
-// Experiment goes on loses its name there first, and changes on a later pass.
+// The status offers it to the Rollout, so a Service that is to change while the
+// Experiment goes on, or to have fewer pods, is taken out of the status first, and
+// changes on a later pass.
 func (v *view) service(t *v1alpha1.TemplateSpec, st *v1alpha1.TemplateStatus, set *Set, down bool) (failure string) {
 	if !down && set != nil && t.Service != nil && HasPorts(t) {
 		return v.serve(t, st, set)
@@ -47,6 +48,8 @@ func (v *view) serve(t *v1alpha1.TemplateSpec, st *v1alpha1.TemplateStatus, set 
 	case there == nil:
 		v.do(a)
 	case there.Deleting:
+	case there.Hash == set.Hash && set.Desired > t.ReplicasOrDefault():
+		st.ServiceName, st.PodTemplateHash = "", "" // until there are fewer pods
 	case there.Hash == set.Hash:
 		st.ServiceName, st.PodTemplateHash = name, set.Hash
 	default:

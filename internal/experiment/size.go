@@ -2,17 +2,19 @@ package experiment
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
-// size moves a ReplicaSet towards a number of pods. Pods go only when the Rollout lists
-// them no longer, and the last ones only after the scale-down delay, which counts from
-// then (L5). st is the status of its template, nil for none.
+// size moves a ReplicaSet towards a number of pods. Pods go only when the status offers
+// them no longer and the Rollout does not list them, and the last ones only after the
+// scale-down delay, which counts from then (L5). st is the status of its template, nil
+// for none.
 func (v *view) size(set *Set, st *v1alpha1.TemplateStatus, want int32) (failure string) {
 	switch {
-	case set.Deleting:
+	case set.Deleting, set.Desired > want && v.offers(set.Hash):
 		return ""
 	case set.Desired > want && set.Routed:
 		v.wait(StillRouted, fmt.Sprintf("the rollout still sends traffic to %s", set.Name))
@@ -42,6 +44,13 @@ func (v *view) size(set *Set, st *v1alpha1.TemplateStatus, want int32) (failure 
 	}
 	v.do(a)
 	return failure
+}
+
+// offers reports whether the persisted status names pods that a Rollout may send traffic to.
+func (v *view) offers(hash string) bool {
+	return !v.ending && slices.ContainsFunc(v.Status.TemplateStatuses, func(st v1alpha1.TemplateStatus) bool {
+		return st.PodTemplateHash == hash && !over(st.Status)
+	})
 }
 
 // marked reports whether a ReplicaSet carries a scale-down deadline.

@@ -78,9 +78,9 @@ func (r *Runs) Apply(ctx context.Context, s RunSeen, p analysis.Plan) error {
 
 // Explain says what is left to the loop.
 func (r *Runs) Explain(s RunSeen, p analysis.Plan) loop.Outcome {
-	after := s.Run.DeepCopy()
-	after.Status = p.Status
-	o := loop.Outcome{Before: s.Run, After: after, Wake: p.Wake}
+	before, after := &v1alpha1.AnalysisRun{Status: s.Run.Status}, &v1alpha1.AnalysisRun{Status: p.Status}
+	before.ObjectMeta, after.ObjectMeta = identity(s.Run), identity(s.Run)
+	o := loop.Outcome{Before: before, After: after, Wake: p.Wake}
 	key, uid := client.ObjectKeyFromObject(s.Run), s.Run.UID
 	o.Persisted = func() { r.Pool.drop(key, uid, s.folded) }
 	for _, a := range p.Actions {

@@ -8,13 +8,11 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
-	"github.com/penstock-io/penstock/internal/loop"
 	"github.com/penstock-io/penstock/internal/rollout"
 )
 
@@ -56,12 +54,24 @@ func (r *Rollouts) apply(ctx context.Context, s *Seen, a rollout.Action) error {
 		return r.setMetadata(ctx, s, a)
 	case rollout.SetSelector:
 		return r.setSelector(ctx, s, a)
+	case rollout.SetAffinity:
+		return r.setAffinity(ctx, s, a)
+	case rollout.Restart:
+		return r.restart(ctx, s, a)
+	case rollout.CallPlugin:
+		return r.callPlugin(s, a)
 	case rollout.SetSplit:
 		if s.router == nil {
 			return errors.New("the rollout has no router")
 		}
 		_, err := s.router.Apply(ctx, s.target, a.Split)
 		return err
+	case rollout.StartExperiment:
+		return r.startExperiment(ctx, s, a)
+	case rollout.StopExperiment:
+		return r.stopExperiment(ctx, s, a)
+	case rollout.DeleteExperiment:
+		return r.deleteExperiment(ctx, s, a)
 	case rollout.StartRun:
 		return r.startRun(ctx, s, a)
 	case rollout.StopRun:
@@ -123,16 +133,23 @@ func (r *Rollouts) deleteSet(ctx context.Context, s *Seen, a rollout.Delete) err
 		client.Preconditions{UID: &rs.UID, ResourceVersion: &rs.ResourceVersion}))
 }
 
-// setSelector points a Service at a revision and marks it as this Rollout's (core.md §5.14).
+// setSelector points a Service at a revision and marks it as this Rollout's (core.md
+// §5.14). Without a revision it gives the Service back.
 func (r *Rollouts) setSelector(ctx context.Context, s *Seen, a rollout.SetSelector) error {
-	svc := &corev1.Service{}
-	if err := r.Reader.Get(ctx, loop.Key{Namespace: s.Rollout.Namespace, Name: a.Service}, svc); err != nil {
-		return fmt.Errorf("get service %s/%s: %w", s.Rollout.Namespace, a.Service, err)
+	svc := s.services[a.Service]
+	if svc == nil {
+		return fmt.Errorf("service %s/%s was not there", s.Rollout.Namespace, a.Service)
 	}
-	body := map[string]any{"spec": map[string]any{"selector": map[string]any{hashLabel: a.Hash}}}
+	if a.Hash == "" {
+		return r.releaseService(ctx, svc)
+	}
+	// As it was decided upon: a write of a former leader must not land after ours.
+	meta := at(svc, map[string]any{})
 	if svc.Annotations[managedKey] == "" {
-		body["metadata"] = map[string]any{"annotations": map[string]any{managedKey: s.Rollout.Name}}
+		meta["annotations"] = map[string]any{managedKey: s.Rollout.Name}
 	}
+	body := metadata(meta)
+	body["spec"] = map[string]any{"selector": map[string]any{hashLabel: a.Hash}}
 	return mergePatch(ctx, r.Writer, svc, body)
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -61,15 +62,13 @@ func newSet(ro *v1alpha1.Rollout, a rollout.EnsureRevision) (*appsv1.ReplicaSet,
 		rs.Spec.Selector = ro.Spec.Selector.DeepCopy()
 	}
 	rs.Spec.Selector.MatchLabels = with(rs.Spec.Selector.MatchLabels, hashLabel, a.Hash)
-	for k, v := range ro.Annotations {
-		if copied(k) {
-			rs.Annotations[k] = v
-		}
+	for k, v := range copies(ro) {
+		rs.Annotations[k] = v
 	}
 	rs.Annotations[revisionKey] = strconv.FormatInt(a.Number, 10)
 	rs.Annotations[desiredKey] = strconv.Itoa(int(n))
 	rs.Spec.Template.Labels = with(rs.Spec.Template.Labels, hashLabel, a.Hash)
-	injectAffinity(&rs.Spec.Template.Spec, ro, a.Hash)
+	injectAffinity(&rs.Spec.Template.Spec, wantedAway(ro, awayFrom(ro, a.Hash)))
 	if len(a.Metadata.Labels)+len(a.Metadata.Annotations) == 0 {
 		return rs, nil
 	}
@@ -100,12 +99,7 @@ func (r *Rollouts) renumber(ctx context.Context, s *Seen, a rollout.Renumber) er
 	if err != nil {
 		return err
 	}
-	annotations := map[string]any{}
-	for k, v := range s.Rollout.Annotations {
-		if have, there := rs.Annotations[k]; copied(k) && (!there || have != v) {
-			annotations[k] = v
-		}
-	}
+	annotations := recopy(rs, s.Rollout)
 	if old := number(rs.Annotations); a.Number > old {
 		annotations[revisionKey] = strconv.FormatInt(a.Number, 10)
 		if old > 0 {
@@ -122,14 +116,18 @@ func (r *Rollouts) renumber(ctx context.Context, s *Seen, a rollout.Renumber) er
 	return mergePatch(ctx, r.Writer, rs, body)
 }
 
-// history appends a former number; the oldest entries go when there are too many.
+// history appends a former number. When there are too many, the oldest go, but never the
+// first, which tells in what order revisions of the same second were made.
 func history(text string, former int64) string {
 	var list []string
 	if text != "" {
 		list = strings.Split(text, ",")
 	}
 	list = append(list, strconv.FormatInt(former, 10))
-	return strings.Join(list[max(0, len(list)-maxHistory):], ",")
+	if over := len(list) - maxHistory; over > 0 {
+		list = slices.Delete(list, 1, 1+over)
+	}
+	return strings.Join(list, ",")
 }
 
 func buildRun(in analysis.BuildInput) (*v1alpha1.AnalysisRun, error) {

@@ -40,6 +40,7 @@ func (w *world) set(name string) *appsv1.ReplicaSet {
 	return rs
 }
 
+// Covers: edge 10.
 func TestCreatedReplicaSet(t *testing.T) {
 	w := shop(t, func(ro *v1alpha1.Rollout) {
 		ro.Annotations = map[string]string{"team": "blue", lastAppliedKey: "{}", revisionKey: "3", notifiedKey: "x"}
@@ -62,7 +63,7 @@ func TestCreatedReplicaSet(t *testing.T) {
 	want := facts{
 		Labels: map[string]string{"app": "web", hashLabel: "abc"}, Selector: map[string]string{"app": "web", hashLabel: "abc"},
 		Pod: map[string]string{"app": "web", hashLabel: "abc", "role": "canary"}, PodNotes: map[string]string{"note": "new"},
-		Notes: map[string]string{"team": "blue", revisionKey: "4", desiredKey: "4",
+		Notes: map[string]string{"team": "blue", copiedKey: "team", revisionKey: "4", desiredKey: "4",
 			metadataKey: `{"labels":{"role":"canary"},"annotations":{"note":"new"}}`},
 		MinReady: 7, Term: "before",
 	}
@@ -84,20 +85,24 @@ func TestActionsOnAReplicaSet(t *testing.T) {
 		size    int32
 	}{
 		"scaling records what for": {nil, []rollout.Action{rollout.Scale{Hash: "abc", To: 3}}, map[string]string{revisionKey: "1", desiredKey: "4"}, 3},
+		// Covers: edge 82.
 		"scaling to nothing drops the deadline": {map[string]string{deadlineKey: "2026-01-01T00:00:00Z"},
 			[]rollout.Action{rollout.Scale{Hash: "abc", To: 0}}, map[string]string{revisionKey: "1", desiredKey: "4"}, 0},
 		"scaling up keeps the deadline": {map[string]string{deadlineKey: "2026-01-01T00:00:00Z"},
 			[]rollout.Action{rollout.Scale{Hash: "abc", To: 2}}, map[string]string{revisionKey: "1", desiredKey: "4", deadlineKey: "2026-01-01T00:00:00Z"}, 2},
 		"a deadline is written in UTC": {nil, []rollout.Action{rollout.Retire{Hash: "abc", At: at.In(time.FixedZone("x", 3600))}},
 			map[string]string{revisionKey: "1", desiredKey: "4", deadlineKey: "2026-01-02T03:04:05Z"}, 1},
+		// Covers: edge 87.
 		"a deadline is taken away": {map[string]string{deadlineKey: "soon"}, []rollout.Action{rollout.Retire{Hash: "abc"}},
 			map[string]string{revisionKey: "1", desiredKey: "4"}, 1},
+		// Covers: defect 15.
 		"a higher number keeps the former one": {nil, []rollout.Action{rollout.Renumber{Hash: "abc", Number: 5}},
 			map[string]string{revisionKey: "5", historyKey: "1", desiredKey: "4"}, 1},
 		"a number never falls": {map[string]string{revisionKey: "9"}, []rollout.Action{rollout.Renumber{Hash: "abc", Number: 5}},
 			map[string]string{revisionKey: "9", desiredKey: "4"}, 1},
+		// Covers: defect 15.
 		"the history is capped": {map[string]string{historyKey: "1,2,3,4,5,6,7,8,9,10"}, []rollout.Action{rollout.Renumber{Hash: "abc", Number: 5}},
-			map[string]string{revisionKey: "5", historyKey: "2,3,4,5,6,7,8,9,10,1", desiredKey: "4"}, 1},
+			map[string]string{revisionKey: "5", historyKey: "1,3,4,5,6,7,8,9,10,1", desiredKey: "4"}, 1},
 		"several actions in one pass do not collide": {nil,
 			[]rollout.Action{rollout.Renumber{Hash: "abc", Number: 2}, rollout.Scale{Hash: "abc", To: 4}, rollout.Retire{Hash: "abc", At: at}},
 			map[string]string{revisionKey: "2", historyKey: "1", desiredKey: "4", deadlineKey: "2026-01-02T03:04:05Z"}, 4},
@@ -144,6 +149,7 @@ func TestForeignWriteRefusesTheScale(t *testing.T) {
 	}
 }
 
+// Covers: defect 31.
 func TestOneFailingActionStopsNoOther(t *testing.T) {
 	w := shop(t)
 	w.create(owned(t, "abc"))
@@ -160,6 +166,7 @@ func TestOneFailingActionStopsNoOther(t *testing.T) {
 	}
 }
 
+// Covers: edge 18.
 func TestDefaultReplicas(t *testing.T) {
 	w := shop(t, func(ro *v1alpha1.Rollout) { ro.Spec.Replicas = nil })
 	w.must(rollout.DefaultReplicas{}, rollout.SetNumber{Number: 1})
@@ -173,6 +180,7 @@ func pod(name, hash, owner string, labels map[string]string) *corev1.Pod {
 		OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "x", UID: types.UID(owner), Controller: ptr(true)}}}}
 }
 
+// Covers: edge 132, edge 133, edge 134, defect 14.
 func TestEphemeralMetadata(t *testing.T) {
 	w := shop(t)
 	rs := owned(t, "abc", func(rs *appsv1.ReplicaSet) { rs.Spec.Replicas = ptr(int32(2)) })

@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -19,7 +20,7 @@ import (
 // NewScheme knows the kinds that this package reads and writes as Go types.
 func NewScheme() (*runtime.Scheme, error) {
 	s := runtime.NewScheme()
-	if err := errors.Join(appsv1.AddToScheme(s), corev1.AddToScheme(s), v1alpha1.AddToScheme(s)); err != nil {
+	if err := errors.Join(appsv1.AddToScheme(s), corev1.AddToScheme(s), policyv1.AddToScheme(s), v1alpha1.AddToScheme(s)); err != nil {
 		return nil, fmt.Errorf("build the scheme: %w", err)
 	}
 	return s, nil
@@ -35,6 +36,7 @@ func CacheOptions(namespace, instanceID string) cache.Options {
 			&appsv1.ReplicaSet{}:                {Label: hashSelector()},
 			&v1alpha1.Rollout{}:                 {Label: instanceSelector(instanceID)},
 			&v1alpha1.AnalysisRun{}:             {Label: instanceSelector(instanceID)},
+			&v1alpha1.Experiment{}:              {Label: instanceSelector(instanceID)},
 			&v1alpha1.AnalysisTemplate{}:        {Label: instanceSelector(instanceID)},
 			&v1alpha1.ClusterAnalysisTemplate{}: {Label: instanceSelector(instanceID)},
 		},
@@ -52,6 +54,7 @@ func Selectors(instanceID string) map[schema.GroupKind]labels.Selector {
 		{Group: "apps", Kind: "ReplicaSet"}:                                   hashSelector(),
 		{Group: v1alpha1.GroupVersion.Group, Kind: "Rollout"}:                 own,
 		{Group: v1alpha1.GroupVersion.Group, Kind: "AnalysisRun"}:             own,
+		{Group: v1alpha1.GroupVersion.Group, Kind: "Experiment"}:              own,
 		{Group: v1alpha1.GroupVersion.Group, Kind: "AnalysisTemplate"}:        own,
 		{Group: v1alpha1.GroupVersion.Group, Kind: "ClusterAnalysisTemplate"}: own,
 	}
@@ -92,7 +95,9 @@ func Indexes(routers []Routing) []Index {
 	}
 	return []Index{
 		{&appsv1.ReplicaSet{}, ownerIndex, owner},
+		{&corev1.Service{}, ownerIndex, owner},
 		{&v1alpha1.AnalysisRun{}, ownerIndex, owner},
+		{&v1alpha1.Experiment{}, ownerIndex, owner},
 		{&v1alpha1.Rollout{}, serviceIndex, of(serviceNames)},
 		{&v1alpha1.Rollout{}, templateIndex, of(templateNames)},
 		{&v1alpha1.Rollout{}, routeIndex, of(func(ro *v1alpha1.Rollout) []string {

@@ -102,6 +102,7 @@ func TestCanaryFromTemplateChangeToPromotion(t *testing.T) {
 	}
 }
 
+// Covers: edge 92.
 func TestAbortGoesBackToStable(t *testing.T) {
 	w := shop(t)
 	w.work(settled)
@@ -114,6 +115,7 @@ func TestAbortGoesBackToStable(t *testing.T) {
 	w.expect("after the abort", state{v1alpha1.RolloutPhaseDegraded, 0, 4, 0, "one", "one"})
 }
 
+// Covers: edge 143.
 func TestQuietRolloutWritesNothing(t *testing.T) {
 	w := shop(t)
 	w.work(settled)
@@ -218,6 +220,7 @@ func TestRefusedReplicaSetIsShown(t *testing.T) {
 	w.expect("after a better template", state{v1alpha1.RolloutPhaseHealthy, 0, 0, 4, "two", "two"})
 }
 
+// Covers: edge 89, outage 2.
 func TestUnreadableRouteRemovesNothing(t *testing.T) {
 	w := shop(t)
 	w.work(settled)

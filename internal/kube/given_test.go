@@ -72,6 +72,8 @@ func newWorld(t testing.TB, objects ...client.Object) *world {
 	clients := Clients{Reader: w.client, Live: w.client, Writer: rec.Client(w.client), Plain: w.client}
 	w.rollouts = NewRollouts(clients)
 	w.rollouts.Events, w.rollouts.Routers = w.events, routers(clients.Writer)
+	w.rollouts.Plugins = NewPlugins(2, w.clock)
+	t.Cleanup(w.rollouts.Plugins.Close)
 	w.loop = &loop.Controller[Seen, rollout.Plan]{Name: "rollout", Observe: w.rollouts.Observe, Decide: w.rollouts.Decide,
 		Apply: w.rollouts.Apply, Explain: w.rollouts.Explain, Writer: clients.Writer, Subresource: true, Record: rec,
 		Events: w.events, Now: w.clock}
@@ -132,6 +134,12 @@ func (w *world) interceptor() interceptor.Funcs {
 				return err
 			}
 			return c.Delete(ctx, o, opts...)
+		},
+		SubResourceCreate: func(ctx context.Context, c client.Client, sub string, o client.Object, in client.Object, opts ...client.SubResourceCreateOption) error {
+			if err := note(sub, o); err != nil {
+				return err
+			}
+			return c.SubResource(sub).Create(ctx, o, in, opts...)
 		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 			if err := note(sub, o); err != nil {

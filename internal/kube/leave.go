@@ -7,12 +7,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/loop"
+	"github.com/penstock-io/penstock/internal/rollout"
 	"github.com/penstock-io/penstock/internal/traffic"
 )
 
@@ -24,14 +26,38 @@ func (r *Rollouts) leave(ctx context.Context, key loop.Key, missing bool) error 
 	last, was := r.routed[key]
 	delete(r.histories, key)
 	delete(r.refused, key)
+	delete(r.kept, key)
+	uid, known := r.known[key]
 	if missing { // one that is only marked for deletion comes once more
 		delete(r.routed, key)
+		delete(r.known, key)
 	}
 	r.mu.Unlock()
+	if r.Plugins != nil {
+		r.Plugins.forget(key)
+	}
+	if known && missing {
+		ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: uid}}
+		r.tell(ro, rollout.Note{Kind: rollout.Event, Reason: rollout.RolloutDeleted,
+			Message: fmt.Sprintf("Rollout %s/%s is deleted.", key.Name, key.Namespace)})
+	}
 	if was && missing && apierrors.IsNotFound(r.Live.Get(ctx, key, &v1alpha1.Rollout{})) {
 		last.clear(ctx)
 	}
 	return loop.ErrGone
+}
+
+// welcome tells of a Rollout that this process sees for the first time (core.md §7.6).
+func (r *Rollouts) welcome(ro *v1alpha1.Rollout) {
+	key := client.ObjectKeyFromObject(ro)
+	r.mu.Lock()
+	seen := r.known[key] == ro.UID
+	r.known[key] = ro.UID
+	r.mu.Unlock()
+	if !seen {
+		r.tell(ro, rollout.Note{Kind: rollout.Event, Reason: rollout.RolloutAddedToInformer,
+			Message: fmt.Sprintf("Rollout resource added to informer: %s", key)})
+	}
 }
 
 // steer remembers what the Rollout steers with, and cleans up where it used to.
@@ -43,6 +69,17 @@ func (r *Rollouts) steer(ctx context.Context, s *Seen) {
 	r.routed[key] = now
 	r.mu.Unlock()
 	if was && (last.router != now.router || !slices.Equal(r.refs(last.target), r.refs(now.target))) {
+		last.clear(ctx)
+	}
+}
+
+// unsteer cleans up after a Rollout that has stopped steering (core.md §15 no. 173).
+func (r *Rollouts) unsteer(ctx context.Context, key loop.Key) {
+	r.mu.Lock()
+	last, was := r.routed[key]
+	delete(r.routed, key)
+	r.mu.Unlock()
+	if was {
 		last.clear(ctx)
 	}
 }
@@ -71,22 +108,32 @@ func (c *Services) Reconcile(ctx context.Context, req reconcile.Request) (reconc
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	owner := svc.Annotations[managedKey]
-	if svc.Spec.Selector[hashLabel] == "" && owner == "" || svc.DeletionTimestamp != nil {
+	switch {
+	case svc.DeletionTimestamp != nil, svc.Spec.Selector[hashLabel] == "" && owner == "":
 		return reconcile.Result{}, nil
+	case owner == "" && controllerOf(svc) != "":
+		return reconcile.Result{}, nil // an experiment's, which selects by the hash too
 	}
 	used, err := c.used(ctx, svc, owner)
 	if err != nil || used {
 		return reconcile.Result{}, err
 	}
-	body := map[string]any{
-		"metadata": at(svc, map[string]any{"annotations": map[string]any{managedKey: nil}}),
-		"spec":     map[string]any{"selector": map[string]any{hashLabel: nil}},
-	}
-	if err := mergePatch(ctx, c.Writer, svc, body); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+	if err := c.releaseService(ctx, svc); err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return reconcile.Result{}, fmt.Errorf("release service %s: %w", req, err)
 	}
 	log.FromContext(ctx).Info("released a service that no rollout uses", "rollout", owner)
 	return reconcile.Result{}, nil
+}
+
+// releaseService takes the hash and our mark off a Service, if it is as it was seen.
+func (c Clients) releaseService(ctx context.Context, svc *corev1.Service) error {
+	if svc.Spec.Selector[hashLabel] == "" && svc.Annotations[managedKey] == "" {
+		return nil
+	}
+	return mergePatch(ctx, c.Writer, svc, map[string]any{
+		"metadata": at(svc, map[string]any{"annotations": map[string]any{managedKey: nil}}),
+		"spec":     map[string]any{"selector": map[string]any{hashLabel: nil}},
+	})
 }
 
 // used asks the API server, and not a cache: the Rollout may belong to another instance.

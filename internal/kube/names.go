@@ -22,6 +22,7 @@ const (
 	managedKey      = v1alpha1.ManagedByAnnotation
 	lastAppliedKey  = v1alpha1.LastAppliedAnnotation
 	notifiedKey     = v1alpha1.NotifiedAnnotation
+	copiedKey       = "penstock.io/copied-annotations"
 	hostTopology    = "kubernetes.io/hostname"
 	maxHistory      = 10 // entries of the revision history
 	eventsComponent = "rollouts-controller"
@@ -30,10 +31,11 @@ const (
 // EventsComponent is the source component of every event, as published.
 const EventsComponent = eventsComponent
 
-// copied reports whether an annotation of the Rollout goes onto its ReplicaSets.
+// copied reports whether an annotation of the Rollout goes onto its ReplicaSets: all but
+// the published five, and those that mean something of their own on a ReplicaSet.
 func copied(key string) bool {
 	switch key {
-	case lastAppliedKey, revisionKey, historyKey, desiredKey, notifiedKey:
+	case lastAppliedKey, revisionKey, historyKey, desiredKey, notifiedKey, metadataKey, deadlineKey, copiedKey:
 		return false
 	}
 	return true

@@ -57,7 +57,15 @@ func TestFactsOfARevision(t *testing.T) {
 		"a deadline":                {func(rs *appsv1.ReplicaSet) { rs.Annotations[deadlineKey] = "2026-01-02T03:04:05Z" }, func(r *rollout.Revision) { r.RetireAt = at }},
 		"a deadline that is no time": {func(rs *appsv1.ReplicaSet) { rs.Annotations[deadlineKey] = "soon" },
 			func(r *rollout.Revision) { r.RetireUnreadable = true }},
-		"a number that is none": {func(rs *appsv1.ReplicaSet) { rs.Annotations[revisionKey] = "x" }, func(r *rollout.Revision) { r.Number = 0 }},
+		"a number that is none": {func(rs *appsv1.ReplicaSet) { rs.Annotations[revisionKey] = "x" }, func(r *rollout.Revision) { r.Number, r.Born = 0, 0 }},
+		"the number that it had first": {func(rs *appsv1.ReplicaSet) { rs.Annotations[revisionKey], rs.Annotations[historyKey] = "9", "3,5" },
+			func(r *rollout.Revision) { r.Number, r.Born = 9, 3 }},
+		"a history that is none": {func(rs *appsv1.ReplicaSet) { rs.Annotations[historyKey] = "x,5" }, func(*rollout.Revision) {}},
+		"a term against another revision": {func(rs *appsv1.ReplicaSet) {
+			ro := webRollout(apart)
+			injectAffinity(&rs.Spec.Template.Spec, wantedAway(ro, "old"))
+		}, func(r *rollout.Revision) { r.Against = "old" }},
+		"a user's terms are none of ours": {func(rs *appsv1.ReplicaSet) { rs.Spec.Template.Spec.Affinity = bareTerm() }, func(*rollout.Revision) {}},
 		"injected metadata": {func(rs *appsv1.ReplicaSet) { rs.Annotations[metadataKey] = `{"labels":{"role":"canary"}}` },
 			func(r *rollout.Revision) { r.Metadata.Labels = map[string]string{"role": "canary"} }},
 		"injection that was not finished": {func(rs *appsv1.ReplicaSet) { rs.Annotations[metadataKey] = `{"pending":true}` },
@@ -70,7 +78,7 @@ func TestFactsOfARevision(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rs := owned(t, "abc")
 			c.change(rs)
-			want := rollout.Revision{Hash: "abc", Name: "web-abc", Number: 1, Observed: true}
+			want := rollout.Revision{Hash: "abc", Name: "web-abc", Number: 1, Born: 1, Observed: true}
 			c.want(&want)
 			if d := cmp.Diff(want, revisionOf(rs)); d != "" {
 				t.Error(d)
@@ -79,6 +87,7 @@ func TestFactsOfARevision(t *testing.T) {
 	}
 }
 
+// Covers: edge 2, defect 38.
 func TestRevisionsAreFoundAndOrdered(t *testing.T) {
 	w := shop(t)
 	hash := v1alpha1.PodTemplateHash(&webRollout().Spec.Template, nil)
@@ -104,6 +113,7 @@ func TestRevisionsAreFoundAndOrdered(t *testing.T) {
 	}
 }
 
+// Covers: edge 6.
 func TestNameOfTheNextReplicaSetMayBeTaken(t *testing.T) {
 	hash := v1alpha1.PodTemplateHash(&webRollout().Spec.Template, nil)
 	other := func(rs *appsv1.ReplicaSet) { rs.Spec.Template.Spec.Containers[0].Image = "other" }
@@ -169,6 +179,7 @@ func TestReferencesAreChecked(t *testing.T) {
 	}{
 		"all is there":      {func(*v1alpha1.Rollout) {}, func(*world) {}, ""},
 		"a missing Service": {func(ro *v1alpha1.Rollout) { ro.Spec.Strategy.Canary.StableService = "no" }, func(*world) {}, `spec.strategy.canary.stableService: Invalid value: "no": service "no" not found`},
+		// Covers: edge 29.
 		"a Service that selects other pods": {func(ro *v1alpha1.Rollout) {
 			ro.Spec.Strategy.Canary.StableService = "other"
 		}, func(w *world) {
@@ -176,6 +187,7 @@ func TestReferencesAreChecked(t *testing.T) {
 			s.Spec.Selector["tier"] = "front"
 			w.create(s)
 		}, `Service "other" has unmatch label "tier" in rollout`},
+		// Covers: edge 30.
 		"a Service of another Rollout": {func(ro *v1alpha1.Rollout) { ro.Spec.Strategy.Canary.StableService = "other" }, func(w *world) {
 			s := service("other")
 			s.Annotations = map[string]string{managedKey: "shop"}
@@ -207,6 +219,7 @@ func template(name string, nested ...string) *v1alpha1.AnalysisTemplate {
 	return t
 }
 
+// Covers: edge 19.
 func TestGoneRolloutIsForgottenAndItsRoutesAreLeftClean(t *testing.T) {
 	w := shop(t)
 	w.work(3)
@@ -276,11 +289,11 @@ func TestServiceIsReleased(t *testing.T) {
 	}{
 		"one that its Rollout uses stays":                  {managed("web"), webRollout(), false},
 		"one whose Rollout is gone":                        {managed("web"), nil, true},
-		"one that its Rollout no longer names":             {managed("web"), webRollout(func(ro *v1alpha1.Rollout) { ro.Spec.Strategy.Canary.CanaryService = "x" }), true},
-		"one without a mark that nobody names":             {managed(""), nil, true},
+		"one that its Rollout no longer names":             {managed("web"), webRollout(func(ro *v1alpha1.Rollout) { ro.Spec.Strategy.Canary.CanaryService = "x" }), true}, // Covers: edge 124.
+		"one without a mark that nobody names":             {managed(""), nil, true},                                                                                       // Covers: defect 25.
 		"one without a mark that a Rollout names":          {managed(""), webRollout(), false},
 		"one of another instance's Rollout that uses it":   {managed("web"), webRollout(func(ro *v1alpha1.Rollout) { ro.Labels = map[string]string{instanceLabel: "b"} }), false},
-		"one that has nothing of ours is not even touched": {service("web-canary"), nil, true},
+		"one that has nothing of ours is not even touched": {service("web-canary"), nil, true}, // Covers: edge 175.
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, c.svc)
@@ -301,6 +314,7 @@ func TestServiceIsReleased(t *testing.T) {
 			}
 		})
 	}
+	// Covers: defect 25.
 	t.Run("an API server that does not answer releases nothing", func(t *testing.T) {
 		w := newWorld(t, managed("web"))
 		c := w.rollouts.Clients

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -13,8 +14,7 @@ import (
 // +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=argoproj.io,resources=analysistemplates;clusteranalysistemplates,verbs=get;list;watch
 
-// check puts the first thing that is wrong with the Rollout, or with what it names, into
-// the snapshot. What could not be read is trouble, and nothing is said about it.
+// check puts what is wrong with the Rollout, or with what it names, into the snapshot. What could not be read is trouble, and nothing is said about it.
 func (r *Rollouts) check(ctx context.Context, s *Seen, services map[string]*corev1.Service) {
 	refs := &rollout.References{Routes: s.routes}
 	if len(s.Snapshot.Trouble) == 0 {
@@ -24,7 +24,7 @@ func (r *Rollouts) check(ctx context.Context, s *Seen, services map[string]*core
 		}
 	}
 	sections := analyses(&s.Rollout.Spec)
-	var names []v1alpha1.AnalysisTemplateRef
+	names := trialTemplates(&s.Rollout.Spec)
 	for _, a := range sections {
 		names = append(names, a.analysis.Templates...)
 	}
@@ -42,9 +42,25 @@ func (r *Rollouts) check(ctx context.Context, s *Seen, services map[string]*core
 			}
 		}
 	}
-	if all := rollout.Validate(s.Rollout.Namespace, s.Rollout.Name, &s.Rollout.Spec, refs); len(all) > 0 {
-		s.Snapshot.Invalid = rollout.InvalidMessage(s.Rollout.Name, all[0])
+	s.Snapshot.Invalid = rollout.InvalidMessage(s.Rollout.Name,
+		rollout.Validate(s.Rollout.Namespace, s.Rollout.Name, &s.Rollout.Spec, refs))
+}
+
+// trialTemplates are the templates that experiment steps name.
+func trialTemplates(spec *v1alpha1.RolloutSpec) (names []v1alpha1.AnalysisTemplateRef) {
+	c := spec.Strategy.Canary
+	if c == nil {
+		return nil
 	}
+	for i := range c.Steps {
+		if c.Steps[i].Experiment == nil {
+			continue
+		}
+		for _, a := range c.Steps[i].Experiment.Analyses {
+			names = append(names, v1alpha1.AnalysisTemplateRef{TemplateName: a.TemplateName, ClusterScope: a.ClusterScope})
+		}
+	}
+	return names
 }
 
 // templateRefs is what validation needs of the templates.
@@ -52,7 +68,7 @@ func templateRefs(t analysis.Templates) map[rollout.TemplateKey]rollout.Template
 	refs := map[rollout.TemplateKey]rollout.TemplateRef{}
 	for scope, list := range map[bool]map[string]v1alpha1.AnalysisTemplateSpec{false: t.Namespaced, true: t.Cluster} {
 		for name, spec := range list {
-			ref := rollout.TemplateRef{Args: spec.Args, Nested: spec.Templates}
+			ref := rollout.TemplateRef{Args: spec.Args, Nested: spec.Templates, Err: malformed(spec.Malformed)}
 			for i := range spec.Metrics {
 				ref.Metrics = append(ref.Metrics, metricRef(&spec.Metrics[i]))
 			}
@@ -60,6 +76,15 @@ func templateRefs(t analysis.Templates) map[rollout.TemplateKey]rollout.Template
 		}
 	}
 	return refs
+}
+
+// malformed names the first value of a template that could not be read: a run without it
+// would measure something else.
+func malformed(list []v1alpha1.Malformed) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s: Invalid value: %s: %s", list[0].Path, list[0].Value, list[0].Why)
 }
 
 // metricRef says whether a metric ends: it has no interval, or a count, which may be an

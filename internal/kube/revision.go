@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/loop"
@@ -25,19 +25,18 @@ import (
 // observeSets turns the owned ReplicaSets into revisions, newest number first.
 func (r *Rollouts) observeSets(ctx context.Context, s *Seen) error {
 	ro := s.Rollout
-	sets, err := r.ownedSets(ctx, ro)
+	sets, err := r.claim(ctx, ro)
 	if err != nil {
 		return err
 	}
-	adopted, err := r.adopt(ctx, ro)
-	if err != nil {
-		return err
-	}
-	sets = append(sets, adopted...)
 	current := currentOf(sets, ro, s.Snapshot.TemplateHash)
 	for _, rs := range sets {
 		rev := revisionOf(rs)
 		rev.Current = rs == current
+		if rev.Current || rev.Hash == ro.Status.StableRS {
+			rev.AffinityStale = !keptAway(&rs.Spec.Template.Spec).equal(wantedAway(ro, awayFrom(ro, rev.Hash)))
+		}
+		rev.AnnotationsStale = rev.Current && copiesStale(rs, ro)
 		s.Snapshot.Revisions = append(s.Snapshot.Revisions, rev)
 		s.Sets[rev.Hash] = rs
 	}
@@ -70,17 +69,17 @@ func (r *Rollouts) observeName(ctx context.Context, s *Seen, sets []*appsv1.Repl
 	if err != nil {
 		return fmt.Errorf("get replicaset %s/%s: %w", s.Rollout.Namespace, name, err)
 	}
-	s.Snapshot.NameTaken = !ownedBy(rs, s.Rollout)
+	s.Snapshot.NameTaken = !r.willBeOurs(rs, s)
 	return nil
 }
 
-func (r *Rollouts) ownedSets(ctx context.Context, ro *v1alpha1.Rollout) ([]*appsv1.ReplicaSet, error) {
-	list := &appsv1.ReplicaSetList{}
-	err := r.Reader.List(ctx, list, client.InNamespace(ro.Namespace), r.owner(string(ro.UID)))
-	if err != nil {
-		return nil, fmt.Errorf("list replicasets of rollout %s/%s: %w", ro.Namespace, ro.Name, err)
-	}
-	return slices.DeleteFunc(oldestFirst(list), func(rs *appsv1.ReplicaSet) bool { return !ownedBy(rs, ro) }), nil
+// willBeOurs reports whether a ReplicaSet that the cache does not show yet is, or on the
+// next look becomes, the revision of the template. What was injected does not count
+// (core.md §15 no. 6).
+func (*Rollouts) willBeOurs(rs *appsv1.ReplicaSet, s *Seen) bool {
+	orphan := controllerOf(rs) == "" && rs.DeletionTimestamp == nil && selects(s.Rollout, rs)
+	return (ownedBy(rs, s.Rollout) || orphan) && rs.Labels[hashLabel] == s.Snapshot.TemplateHash &&
+		sameTemplate(rs, &s.Rollout.Spec.Template)
 }
 
 func oldestFirst(list *appsv1.ReplicaSetList) []*appsv1.ReplicaSet {
@@ -94,44 +93,6 @@ func oldestFirst(list *appsv1.ReplicaSetList) []*appsv1.ReplicaSet {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
 	return sets
-}
-
-// adopt takes over ReplicaSets that the selector matches and nobody owns, after a live
-// look that the Rollout is still this one (core.md §2.2 no. 4b).
-func (r *Rollouts) adopt(ctx context.Context, ro *v1alpha1.Rollout) ([]*appsv1.ReplicaSet, error) {
-	selector, err := metav1.LabelSelectorAsSelector(ro.Spec.Selector)
-	if err != nil || selector.Empty() || r.Writer == nil {
-		return nil, nil // an unusable selector is reported by the validation
-	}
-	list := &appsv1.ReplicaSetList{}
-	err = r.Reader.List(ctx, list, client.InNamespace(ro.Namespace),
-		r.owner(noOwner), client.MatchingLabelsSelector{Selector: selector})
-	if err != nil {
-		return nil, fmt.Errorf("list replicasets without owner for rollout %s/%s: %w", ro.Namespace, ro.Name, err)
-	}
-	orphans := slices.DeleteFunc(oldestFirst(list), func(rs *appsv1.ReplicaSet) bool {
-		return rs.DeletionTimestamp != nil || controllerOf(rs) != ""
-	})
-	if len(orphans) == 0 {
-		return nil, nil
-	}
-	live := &v1alpha1.Rollout{}
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(ro), live); err != nil {
-		return nil, fmt.Errorf("get rollout %s/%s before adopting: %w", ro.Namespace, ro.Name, err)
-	}
-	if live.UID != ro.UID || live.DeletionTimestamp != nil {
-		return nil, loop.ErrGone
-	}
-	for _, rs := range orphans {
-		body := metadata(map[string]any{
-			"uid": rs.UID, "resourceVersion": rs.ResourceVersion,
-			"ownerReferences": append(slices.Clone(rs.OwnerReferences), ownerOf(ro)),
-		})
-		if err := mergePatch(ctx, r.Writer, rs, body); err != nil {
-			return nil, fmt.Errorf("adopt replicaset %s/%s: %w", rs.Namespace, rs.Name, err)
-		}
-	}
-	return orphans, nil
 }
 
 func ownerOf(ro *v1alpha1.Rollout) metav1.OwnerReference {
@@ -162,6 +123,7 @@ func revisionOf(rs *appsv1.ReplicaSet) rollout.Revision {
 		Actual: rs.Status.Replicas, Ready: rs.Status.ReadyReplicas, Available: rs.Status.AvailableReplicas,
 		Observed: rs.Status.ObservedGeneration >= rs.Generation, Created: rs.CreationTimestamp.Time,
 		MinReadySeconds: rs.Spec.MinReadySeconds, Deleting: rs.DeletionTimestamp != nil,
+		Born: born(rs.Annotations), Against: keptAway(&rs.Spec.Template.Spec).hash(),
 	}
 	if rs.Spec.Replicas != nil {
 		rev.Desired = *rs.Spec.Replicas
@@ -190,6 +152,16 @@ func number(annotations map[string]string) int64 {
 		return 0
 	}
 	return n
+}
+
+// born is the first number that a ReplicaSet had: the first of the revision history, or
+// the number that it still has.
+func born(annotations map[string]string) int64 {
+	first, _, _ := strings.Cut(annotations[historyKey], ",")
+	if n, err := strconv.ParseInt(strings.TrimSpace(first), 10, 64); err == nil && n > 0 {
+		return n
+	}
+	return number(annotations)
 }
 
 // injection is the record, on the ReplicaSet, of the ephemeral metadata in it.

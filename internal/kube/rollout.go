@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -48,6 +49,8 @@ type Rollouts struct {
 	Unindexed bool
 	// Events gets what actions did; nil tells nobody.
 	Events record.EventRecorder
+	// Plugins calls the step plugins; nil when there are none to call.
+	Plugins *Plugins
 	// Watch makes changes of further kinds wake their Rollouts; nil when nothing is watched.
 	Watch func(context.Context, []schema.GroupVersionKind) error
 
@@ -55,6 +58,9 @@ type Rollouts struct {
 	histories map[loop.Key]traffic.History
 	routed    map[loop.Key]routed
 	refused   map[loop.Key]refusal
+	// known are the Rollouts that have been seen, kept the pods that could not be evicted.
+	known map[loop.Key]types.UID
+	kept  map[loop.Key]map[types.UID]time.Time
 }
 
 // refusal is a ReplicaSet that the API server called invalid.
@@ -75,19 +81,28 @@ type Seen struct {
 	Sets map[string]*appsv1.ReplicaSet
 	// Runs are the owned AnalysisRuns by name.
 	Runs map[string]*v1alpha1.AnalysisRun
+	// Experiments are the owned Experiments by name.
+	Experiments map[string]*v1alpha1.Experiment
 
-	target traffic.Target
-	router traffic.Router
-	retry  time.Time
+	// services are those that the strategy names, as observed.
+	services map[string]*corev1.Service
+	target   traffic.Target
+	router   traffic.Router
+	retry    time.Time
 	// routes is the first fault of the routes, with its path.
 	routes string
 	// unrouted says why no router serves the Rollout.
 	unrouted string
+	// blind: a Service that the strategy names could not be read.
+	blind bool
+	// pods are the pods by name, while a restart is due.
+	pods map[string]types.UID
 }
 
 // NewRollouts makes the observer and applier of Rollouts.
 func NewRollouts(c Clients) *Rollouts {
-	return &Rollouts{Clients: c, histories: map[loop.Key]traffic.History{}, routed: map[loop.Key]routed{}, refused: map[loop.Key]refusal{}}
+	return &Rollouts{Clients: c, histories: map[loop.Key]traffic.History{}, routed: map[loop.Key]routed{}, refused: map[loop.Key]refusal{},
+		known: map[loop.Key]types.UID{}, kept: map[loop.Key]map[types.UID]time.Time{}}
 }
 
 // Observe reads everything about one Rollout. It writes only when it adopts a
@@ -101,6 +116,7 @@ func (r *Rollouts) Observe(ctx context.Context, key loop.Key, now time.Time) (Se
 	case err != nil:
 		return Seen{}, fmt.Errorf("get rollout %s: %w", key, err)
 	}
+	r.welcome(ro)
 	s := Seen{Rollout: ro, Sets: map[string]*appsv1.ReplicaSet{}, Runs: map[string]*v1alpha1.AnalysisRun{}}
 	s.Snapshot = rollout.Snapshot{
 		Now: now, Namespace: ro.Namespace, Name: ro.Name, Generation: ro.Generation,
@@ -116,8 +132,14 @@ func (r *Rollouts) Observe(ctx context.Context, key loop.Key, now time.Time) (Se
 	if err := r.observeRuns(ctx, &s); err != nil {
 		return Seen{}, err
 	}
+	r.observePods(ctx, &s)
+	r.observeAnswers(&s)
 	services := r.observeServices(ctx, &s)
+	s.services = services
 	r.observeTraffic(ctx, &s, services)
+	if err := r.observeExperiments(ctx, &s); err != nil {
+		return Seen{}, err
+	}
 	r.check(ctx, &s, services)
 	if s.unrouted != "" && s.Snapshot.Invalid == "" {
 		s.Snapshot.Invalid = invalid(ro, s.unrouted)
@@ -130,12 +152,20 @@ func (r *Rollouts) Observe(ctx context.Context, key loop.Key, now time.Time) (Se
 func (*Rollouts) Decide(s Seen) rollout.Plan { return rollout.Decide(s.Snapshot) }
 
 // Explain says what is left to the loop.
-func (*Rollouts) Explain(s Seen, p rollout.Plan) loop.Outcome {
-	after := s.Rollout.DeepCopy()
-	after.Status = p.Status
-	o := loop.Outcome{Before: s.Rollout, After: after, Wake: p.Wake}
+func (r *Rollouts) Explain(s Seen, p rollout.Plan) loop.Outcome {
+	// Only the statuses are to be compared, so nothing else is copied.
+	before, after := &v1alpha1.Rollout{Status: s.Rollout.Status}, &v1alpha1.Rollout{Status: p.Status}
+	before.ObjectMeta, after.ObjectMeta = identity(s.Rollout), identity(s.Rollout)
+	o := loop.Outcome{Before: before, After: after, Wake: p.Wake}
 	if !s.retry.IsZero() && (o.Wake.IsZero() || s.retry.Before(o.Wake)) {
 		o.Wake = s.retry
+	}
+	if r.justRefused(&s) && (o.Wake.IsZero() || o.Wake.Sub(s.Snapshot.Now) > time.Second) {
+		o.Wake = s.Snapshot.Now.Add(time.Second)
+	}
+	if n := len(s.Snapshot.Answers); n > 0 {
+		key, attempt := client.ObjectKeyFromObject(s.Rollout), attemptOf(s.Rollout)
+		o.Persisted = func() { r.Plugins.drop(key, attempt, n) }
 	}
 	for _, a := range p.Actions {
 		o.Actions = append(o.Actions, reflect.TypeOf(a).Name())
@@ -152,6 +182,13 @@ func (*Rollouts) Explain(s Seen, p rollout.Plan) loop.Outcome {
 		}
 	}
 	return o
+}
+
+// observeAnswers are what step plugins have answered since the last status.
+func (r *Rollouts) observeAnswers(s *Seen) {
+	if r.Plugins != nil {
+		s.Snapshot.Answers = r.Plugins.answers(client.ObjectKeyFromObject(s.Rollout), attemptOf(s.Rollout))
+	}
 }
 
 func (r *Rollouts) recallRefusal(key loop.Key, s *Seen) {
@@ -196,6 +233,11 @@ func (r *Rollouts) owner(uid string) client.ListOption {
 		return &client.ListOptions{}
 	}
 	return client.MatchingFields{ownerIndex: uid}
+}
+
+// identity is what events and status writes need to know of an object.
+func identity(o metav1.Object) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: o.GetNamespace(), Name: o.GetName(), UID: o.GetUID(), ResourceVersion: o.GetResourceVersion()}
 }
 
 func ownedBy(o metav1.Object, ro *v1alpha1.Rollout) bool { return controllerOf(o) == string(ro.UID) }

@@ -25,11 +25,38 @@ func (r *Rollouts) observeRuns(ctx context.Context, s *Seen) error {
 	if err != nil {
 		return fmt.Errorf("list analysisruns of rollout %s/%s: %w", s.Rollout.Namespace, s.Rollout.Name, err)
 	}
+	if err := r.addNamed(ctx, s.Rollout, list); err != nil {
+		return err
+	}
 	slices.SortFunc(list.Items, func(a, b v1alpha1.AnalysisRun) int { return strings.Compare(a.Name, b.Name) })
 	for i := range list.Items {
 		if run := &list.Items[i]; ownedBy(run, s.Rollout) {
 			s.Snapshot.Runs = append(s.Snapshot.Runs, runOf(run))
 			s.Runs[run.Name] = run
+		}
+	}
+	return nil
+}
+
+// addNamed reads the runs that the status waits for and the cache does not show from the
+// API server, so that none is made twice (core.md §15 no. 101).
+func (r *Rollouts) addNamed(ctx context.Context, ro *v1alpha1.Rollout, list *v1alpha1.AnalysisRunList) error {
+	st := &ro.Status
+	for _, ref := range []*v1alpha1.RolloutAnalysisRunStatus{
+		st.Canary.CurrentStepAnalysisRunStatus, st.Canary.CurrentBackgroundAnalysisRunStatus,
+		st.BlueGreen.PrePromotionAnalysisRunStatus, st.BlueGreen.PostPromotionAnalysisRunStatus,
+	} {
+		if ref == nil || ref.Name == "" || ref.Status.Completed() ||
+			slices.ContainsFunc(list.Items, func(run v1alpha1.AnalysisRun) bool { return run.Name == ref.Name }) {
+			continue
+		}
+		run := v1alpha1.AnalysisRun{}
+		err := r.Live.Get(ctx, loop.Key{Namespace: ro.Namespace, Name: ref.Name}, &run)
+		switch {
+		case err == nil:
+			list.Items = append(list.Items, run)
+		case !apierrors.IsNotFound(err):
+			return fmt.Errorf("get analysisrun %s/%s: %w", ro.Namespace, ref.Name, err)
 		}
 	}
 	return nil

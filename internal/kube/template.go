@@ -8,9 +8,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
 // sameTemplate reports whether a ReplicaSet runs the wanted pod template.
@@ -110,65 +107,4 @@ func restDefaults(want, live map[string]any) bool {
 		}
 	}
 	return true
-}
-
-// stripAffinity removes the terms that mention the hash label, and what is left empty.
-func stripAffinity(spec *corev1.PodSpec) {
-	if spec.Affinity == nil || spec.Affinity.PodAntiAffinity == nil {
-		return
-	}
-	anti := spec.Affinity.PodAntiAffinity
-	anti.RequiredDuringSchedulingIgnoredDuringExecution = slices.DeleteFunc(
-		anti.RequiredDuringSchedulingIgnoredDuringExecution, ours)
-	anti.PreferredDuringSchedulingIgnoredDuringExecution = slices.DeleteFunc(
-		anti.PreferredDuringSchedulingIgnoredDuringExecution,
-		func(t corev1.WeightedPodAffinityTerm) bool { return ours(t.PodAffinityTerm) })
-	if len(anti.RequiredDuringSchedulingIgnoredDuringExecution)+len(anti.PreferredDuringSchedulingIgnoredDuringExecution) == 0 {
-		spec.Affinity.PodAntiAffinity = nil
-	}
-	if equality.Semantic.DeepEqual(*spec.Affinity, corev1.Affinity{}) {
-		spec.Affinity = nil
-	}
-}
-
-func ours(t corev1.PodAffinityTerm) bool {
-	return t.LabelSelector != nil && slices.ContainsFunc(t.LabelSelector.MatchExpressions,
-		func(e metav1.LabelSelectorRequirement) bool { return e.Key == hashLabel })
-}
-
-// injectAffinity keeps the pods of a new revision away from those of stable, if the
-// strategy asks for it (core.md §3.8). The first revision gets no term.
-func injectAffinity(spec *corev1.PodSpec, ro *v1alpha1.Rollout, hash string) {
-	anti, stable := antiAffinity(&ro.Spec), ro.Status.StableRS
-	if anti == nil || stable == "" || stable == hash {
-		return
-	}
-	term := corev1.PodAffinityTerm{
-		LabelSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
-			{Key: hashLabel, Operator: metav1.LabelSelectorOpIn, Values: []string{stable}}}},
-		Namespaces: []string{ro.Namespace}, TopologyKey: hostTopology,
-	}
-	if spec.Affinity == nil {
-		spec.Affinity = &corev1.Affinity{}
-	}
-	if spec.Affinity.PodAntiAffinity == nil {
-		spec.Affinity.PodAntiAffinity = &corev1.PodAntiAffinity{}
-	}
-	to := spec.Affinity.PodAntiAffinity
-	if p := anti.PreferredDuringSchedulingIgnoredDuringExecution; p != nil {
-		to.PreferredDuringSchedulingIgnoredDuringExecution = append(to.PreferredDuringSchedulingIgnoredDuringExecution,
-			corev1.WeightedPodAffinityTerm{Weight: p.Weight, PodAffinityTerm: term})
-	} else if anti.RequiredDuringSchedulingIgnoredDuringExecution != nil {
-		to.RequiredDuringSchedulingIgnoredDuringExecution = append(to.RequiredDuringSchedulingIgnoredDuringExecution, term)
-	}
-}
-
-func antiAffinity(spec *v1alpha1.RolloutSpec) *v1alpha1.AntiAffinity {
-	switch {
-	case spec.Strategy.Canary != nil:
-		return spec.Strategy.Canary.AntiAffinity
-	case spec.Strategy.BlueGreen != nil:
-		return spec.Strategy.BlueGreen.AntiAffinity
-	}
-	return nil
 }

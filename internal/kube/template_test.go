@@ -26,6 +26,7 @@ func defaulted(t *corev1.PodTemplateSpec) {
 	}
 }
 
+// Covers: edge 2, edge 4.
 func TestSameTemplate(t *testing.T) {
 	base := func(ro *v1alpha1.Rollout) {
 		c := &ro.Spec.Template.Spec.Containers[0]
@@ -63,8 +64,8 @@ func TestSameTemplate(t *testing.T) {
 		"an affinity of the user's own less": {live: func(p *corev1.PodTemplateSpec) {
 			p.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{}}
 		}},
-		"the deprecated name of the service account":  {live: func(p *corev1.PodTemplateSpec) { p.Spec.DeprecatedServiceAccount = "x" }, same: true},
-		"a user's affinity term without any selector": {want: func(p *corev1.PodTemplateSpec) { p.Spec.Affinity = bareTerm() }, live: func(p *corev1.PodTemplateSpec) { p.Spec.Affinity = bareTerm() }, same: true},
+		"the deprecated name of the service account":  {live: func(p *corev1.PodTemplateSpec) { p.Spec.DeprecatedServiceAccount = "x" }, same: true},                                                                // Covers: edge 3.
+		"a user's affinity term without any selector": {want: func(p *corev1.PodTemplateSpec) { p.Spec.Affinity = bareTerm() }, live: func(p *corev1.PodTemplateSpec) { p.Spec.Affinity = bareTerm() }, same: true}, // Covers: defect 35.
 		"another probe": {want: func(p *corev1.PodTemplateSpec) { p.Spec.Containers[0].ReadinessProbe.TimeoutSeconds = 5 }},
 		"a switch that is turned off by being left out": {live: func(p *corev1.PodTemplateSpec) { p.Spec.Tolerations = []corev1.Toleration{{Key: "a"}} }},
 	} {

@@ -1,8 +1,10 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,6 +36,10 @@ type Routing struct {
 	Kinds []schema.GroupVersionKind
 	// Verifies says that the router can vouch for the data plane.
 	Verifies bool
+	// Signed is the kind whose objects name their Rollout in the managed-by annotation;
+	// Release takes what is ours off such an object. Nil where the router signs nothing.
+	Signed  schema.GroupVersionKind
+	Release func(object map[string]any)
 }
 
 // pick returns the first router that the section asks for.
@@ -48,8 +54,9 @@ func pick(table []Routing, tr *v1alpha1.RolloutTrafficRouting) (r Routing, found
 
 func targetOf(ro *v1alpha1.Rollout) traffic.Target {
 	t := traffic.Target{Namespace: ro.Namespace, Name: ro.Name}
-	if c := ro.Spec.Strategy.Canary; c != nil {
-		t.StableService, t.CanaryService, t.Routing = c.StableService, c.CanaryService, c.TrafficRouting
+	t.StableService, t.CanaryService = rollout.Roles(&ro.Spec, &ro.Status)
+	if c := ro.Spec.Strategy.Canary; c != nil && ro.Spec.Strategy.BlueGreen == nil {
+		t.Routing = c.TrafficRouting
 	}
 	return t
 }
@@ -61,8 +68,36 @@ const missingRetry = 30 * time.Second
 func (r *Rollouts) observeTraffic(ctx context.Context, s *Seen, services map[string]*corev1.Service) {
 	s.target = targetOf(s.Rollout)
 	if s.target.Routing == nil {
-		return
+		r.unsteer(ctx, loop.Key{Namespace: s.Rollout.Namespace, Name: s.Rollout.Name})
 	}
+	switch {
+	case s.Rollout.Spec.Strategy.BlueGreen != nil:
+		r.observeActive(s, services)
+	case s.target.Routing != nil:
+		r.observeRoutes(ctx, s, services)
+	}
+}
+
+// observeActive is the traffic of blue-green, which has no router: all of it goes over
+// the active Service, and the preview Service shows the new revision to whoever asks.
+func (r *Rollouts) observeActive(s *Seen, services map[string]*corev1.Service) {
+	s.Snapshot.Routed = true
+	if s.blind {
+		return // a selector that could not be read is not one without a hash
+	}
+	to := func(name string) traffic.Destination {
+		d := traffic.Destination{Service: name}
+		if svc := services[name]; svc != nil {
+			d.Hash = svc.Spec.Selector[hashLabel]
+		}
+		return d
+	}
+	written := traffic.Two(traffic.DefaultTotal, 0, to(s.target.StableService), to(s.target.CanaryService))
+	r.see(s, written, traffic.Observation{Settle: traffic.ServiceSettle})
+}
+
+// observeRoutes is the traffic of a canary with a router.
+func (r *Rollouts) observeRoutes(ctx context.Context, s *Seen, services map[string]*corev1.Service) {
 	snap := &s.Snapshot
 	snap.Routed = true
 	table, ok := pick(r.Routers, s.target.Routing)
@@ -81,38 +116,97 @@ func (r *Rollouts) observeTraffic(ctx context.Context, s *Seen, services map[str
 		s.unroutable(err)
 		return
 	}
-	written := o.Written
-	if !o.Pinned {
-		written = pinned(written, s.target, services)
+	s.routes, snap.Pinned = o.Problem, o.Pinned
+	written, err := r.pinned(ctx, s.target, o, services)
+	if err != nil {
+		s.trouble(snap.Now, err)
+		return
 	}
+	if s.blind && !o.Pinned {
+		return
+	}
+	r.see(s, written, o)
+}
+
+// see brings the written split into the history of what may still be live.
+func (r *Rollouts) see(s *Seen, written traffic.Split, o traffic.Observation) {
 	key := loop.Key{Namespace: s.Rollout.Namespace, Name: s.Rollout.Name}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var state traffic.State
-	r.histories[key], state = r.histories[key].See(snap.Now, written, o.Confirmed, o.Settle)
-	state.Problem, s.routes = o.Problem, o.Problem
-	snap.Traffic, snap.Pinned = state, o.Pinned
-	snap.SettledAt = r.histories[key].Settled(o.Settle)
+	h := r.histories[key]
+	confirmed, settle := o.Confirmed, o.Settle
+	if !o.Pinned && moved(h, written) {
+		confirmed, settle = false, max(settle, traffic.ServiceSettle)
+	}
+	h, state := h.See(s.Snapshot.Now, written, confirmed, settle)
+	state.Problem = o.Problem
+	r.histories[key], s.Snapshot.Traffic = h, state
+	s.Snapshot.SettledAt = h.Settled(settle)
 }
 
-// pinned fills the revisions behind the destinations from the Services' selectors.
-func pinned(s traffic.Split, t traffic.Target, services map[string]*corev1.Service) traffic.Split {
-	out := traffic.Split{Total: s.Total}
-	for _, d := range s.Destinations {
+// moved reports that a Service may have led to another revision a moment ago. A router
+// vouches for weights; whether proxies follow a Service that was pointed elsewhere it
+// cannot tell, so that takes its own time.
+func moved(h traffic.History, written traffic.Split) bool {
+	former := h.Old
+	if !h.Seen.IsZero() {
+		former = append(slices.Clone(former), h.Written)
+	}
+	of := func(d traffic.Destination) string { return cmp.Or(d.Service, string(d.Role)) }
+	return !h.Known || slices.ContainsFunc(former, func(old traffic.Split) bool {
+		return slices.ContainsFunc(old.Destinations, func(was traffic.Destination) bool {
+			return slices.ContainsFunc(written.Destinations, func(d traffic.Destination) bool {
+				return of(d) == of(was) && d.Hash != was.Hash
+			})
+		})
+	})
+}
+
+// pinned is the split that a router has seen, with the revisions behind its destinations
+// filled in from the Services' selectors where the router does not pin them itself.
+func (r *Rollouts) pinned(ctx context.Context, t traffic.Target, o traffic.Observation, services map[string]*corev1.Service) (traffic.Split, error) {
+	out := o.Written
+	out.Destinations = slices.Clone(out.Destinations)
+	for i := range out.Destinations {
+		d := &out.Destinations[i]
 		name := d.Service
 		switch {
+		case d.Role == traffic.Extra:
+			if d.Hash != "" || name == "" {
+				continue
+			}
+			if err := r.service(ctx, t.Namespace, name, services); err != nil {
+				return traffic.Split{}, err
+			}
+		case o.Pinned:
+			continue
 		case name != "":
 		case d.Role == traffic.Stable:
 			name = t.StableService
-		case d.Role == traffic.Canary:
+		default:
 			name = t.CanaryService
 		}
 		if svc := services[name]; svc != nil {
 			d.Hash = svc.Spec.Selector[hashLabel]
 		}
-		out.Destinations = append(out.Destinations, d)
 	}
-	return out
+	return out, nil
+}
+
+// service reads one more Service, such as an experiment's; a missing one is left out.
+func (r *Rollouts) service(ctx context.Context, namespace, name string, services map[string]*corev1.Service) error {
+	if services[name] != nil {
+		return nil
+	}
+	svc := &corev1.Service{}
+	err := r.Reader.Get(ctx, loop.Key{Namespace: namespace, Name: name}, svc)
+	switch {
+	case err == nil:
+		services[name] = svc
+	case !apierrors.IsNotFound(err):
+		return fmt.Errorf("get service %s/%s: %w", namespace, name, err)
+	}
+	return nil
 }
 
 var routingPath = field.NewPath("spec", "strategy", "canary", "trafficRouting")
@@ -134,12 +228,17 @@ func (s *Seen) trouble(now time.Time, err error) {
 		again = missingRetry
 	}
 	if !apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
-		if at := now.Add(again); s.retry.IsZero() || at.Before(s.retry) {
-			s.retry = at
-		}
+		s.again(now.Add(again))
 	}
 	s.Snapshot.Trouble = append(s.Snapshot.Trouble,
 		rollout.Note{Kind: rollout.Waiting, Reason: rollout.Unreadable, Message: err.Error()})
+}
+
+// again asks for a pass at that moment, or sooner.
+func (s *Seen) again(at time.Time) {
+	if s.retry.IsZero() || at.Before(s.retry) {
+		s.retry = at
+	}
 }
 
 // observeServices reads the Services that the strategy names.
@@ -156,6 +255,7 @@ func (r *Rollouts) observeServices(ctx context.Context, s *Seen) map[string]*cor
 			fact.Managed = svc.Annotations[managedKey] == s.Rollout.Name
 		case !apierrors.IsNotFound(err):
 			s.trouble(s.Snapshot.Now, fmt.Errorf("get service %s/%s: %w", s.Rollout.Namespace, name, err))
+			s.blind = true
 			continue
 		}
 		s.Snapshot.Services = append(s.Snapshot.Services, fact)

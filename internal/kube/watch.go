@@ -134,6 +134,16 @@ func (w *Watcher) rollouts(ctx context.Context, q queue, opts ...client.ListOpti
 	}
 }
 
+// Wake asks for a pass of a Rollout.
+func (w *Watcher) Wake(_ context.Context, key loop.Key) {
+	w.mu.Lock()
+	q := w.queue
+	w.mu.Unlock()
+	if q != nil {
+		q.Add(reconcile.Request{NamespacedName: key})
+	}
+}
+
 func (w *Watcher) on(mapTo func(context.Context, queue, client.Object)) handler.EventHandler {
 	return handler.Funcs{
 		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { mapTo(ctx, q, e.Object) },
@@ -160,6 +170,7 @@ func (w *Watcher) AddRollouts(m manager.Manager, r reconcile.Reconciler, workers
 		source.Kind[client.Object](w.Cache, &appsv1.ReplicaSet{}, owner),
 		source.Kind[client.Object](w.Cache, &appsv1.ReplicaSet{}, w.on(w.orphan)),
 		source.Kind[client.Object](w.Cache, &v1alpha1.AnalysisRun{}, owner, predicate.Funcs{UpdateFunc: verdictChanged}),
+		source.Kind[client.Object](w.Cache, &v1alpha1.Experiment{}, owner, predicate.Funcs{UpdateFunc: experimentChanged}),
 		source.Kind[client.Object](w.Cache, &corev1.Service{}, w.on(func(ctx context.Context, q queue, o client.Object) {
 			w.rollouts(ctx, q, client.InNamespace(o.GetNamespace()), client.MatchingFields{serviceIndex: o.GetName()})
 		})),

@@ -1,0 +1,253 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/experiment"
+)
+
+// taken is the answer that a name belongs to somebody else's object.
+type taken struct{ error }
+
+func (t taken) Unwrap() error { return t.error }
+
+// hopeless is a fault that no second try mends.
+type hopeless struct{ error }
+
+func (h hopeless) Unwrap() error { return h.error }
+
+// Apply carries out the plan's actions. One that fails stops no other (L3). What the API
+// server will never do becomes a fact of the next look.
+func (e *Experiments) Apply(ctx context.Context, s ExperimentSeen, p experiment.Plan) error {
+	var errs []error
+	for _, a := range p.Actions {
+		err := e.apply(ctx, &s, a)
+		if err == nil {
+			if n, ok := experiment.Did(a); ok && e.Events != nil {
+				event := eventOf(n)
+				e.Events.Event(s.Experiment, event.Type, event.Reason, event.Message)
+			}
+			continue
+		}
+		if r, final := refusedBy(err); final {
+			e.refuse(s.Experiment, a, r)
+		}
+		errs = append(errs, fmt.Errorf("%s of experiment %s/%s: %w", a, s.Experiment.Namespace, s.Experiment.Name, err))
+	}
+	return errors.Join(errs...)
+}
+
+// refusedBy reads an error: what the request itself is to blame for stays refused, while
+// an API server that is busy or gone, or a newer version of the object, is no refusal.
+func refusedBy(err error) (r experiment.Refusal, final bool) {
+	var name taken
+	var fault hopeless
+	switch {
+	case errors.As(err, &name):
+		return experiment.Refusal{Taken: true, Text: err.Error()}, true
+	case errors.As(err, &fault):
+		return experiment.Refusal{Text: fault.Error()}, true
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsForbidden(err), apierrors.IsRequestEntityTooLargeError(err):
+		return experiment.Refusal{Text: err.Error()}, true
+	}
+	return experiment.Refusal{}, false
+}
+
+func (e *Experiments) apply(ctx context.Context, s *ExperimentSeen, a experiment.Action) error {
+	switch a := a.(type) {
+	case experiment.EnsureSet:
+		return e.createSet(ctx, s, a)
+	case experiment.Scale:
+		return e.scale(ctx, s, a)
+	case experiment.Retire:
+		return e.retire(ctx, s, a)
+	case experiment.EnsureService:
+		return e.createService(ctx, s, a)
+	case experiment.PointService:
+		return e.pointService(ctx, s, a)
+	case experiment.DeleteService:
+		return e.deleteService(ctx, s, a)
+	case experiment.StartRun:
+		return e.startRun(ctx, s, a)
+	case experiment.StopRun:
+		return e.stopRun(ctx, s, a)
+	}
+	return fmt.Errorf("no applier for action %T", a)
+}
+
+// create makes an object. One of the same name that mine accepts is the same object; the
+// cache will show it. there is an empty one to read into.
+func (e *Experiments) create(ctx context.Context, o, there client.Object, mine func() bool) error {
+	err := e.Writer.Create(ctx, o)
+	if !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	if live := e.Live.Get(ctx, client.ObjectKeyFromObject(o), there); live != nil {
+		return fmt.Errorf("get the one of that name: %w", live)
+	}
+	if mine() {
+		return nil
+	}
+	return taken{err}
+}
+
+func (s *ExperimentSeen) meta(name, template string) metav1.ObjectMeta {
+	x := s.Experiment
+	return metav1.ObjectMeta{
+		Namespace: x.Namespace, Name: name,
+		Annotations:     map[string]string{experimentKey: x.Name, templateKeyOf: template},
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(x, v1alpha1.GroupVersion.WithKind("Experiment"))},
+	}
+}
+
+func (s *ExperimentSeen) owns(o metav1.Object) bool {
+	return controllerOf(o) == string(s.Experiment.UID)
+}
+
+// createSet creates the ReplicaSet of a template with no pods (core.md §10.4 no. 1). The
+// template may have come from a Rollout's ReplicaSet, whose hash ours takes the place of.
+func (e *Experiments) createSet(ctx context.Context, s *ExperimentSeen, a experiment.EnsureSet) error {
+	t := s.template(a.Template)
+	if t == nil {
+		return fmt.Errorf("the spec has no template %q", a.Template)
+	}
+	zero := int32(0)
+	rs := &appsv1.ReplicaSet{ObjectMeta: s.meta(a.Name, a.Template), Spec: appsv1.ReplicaSetSpec{
+		Replicas: &zero, MinReadySeconds: t.MinReadySeconds, Selector: &metav1.LabelSelector{}, Template: *t.Template.DeepCopy()}}
+	if t.Selector != nil {
+		rs.Spec.Selector = t.Selector.DeepCopy()
+	}
+	rs.Spec.Selector.MatchLabels = with(rs.Spec.Selector.MatchLabels, hashLabel, a.Hash)
+	rs.Spec.Template.Labels = with(rs.Spec.Template.Labels, hashLabel, a.Hash)
+	rs.Labels = with(rs.Spec.Template.Labels, hashLabel, a.Hash)
+	there := &appsv1.ReplicaSet{}
+	return e.create(ctx, rs, there, func() bool { return s.owns(there) && there.Annotations[templateKeyOf] == a.Template })
+}
+
+func (s *ExperimentSeen) template(name string) *v1alpha1.TemplateSpec {
+	for i := range s.Experiment.Spec.Templates {
+		if s.Experiment.Spec.Templates[i].Name == name {
+			return &s.Experiment.Spec.Templates[i]
+		}
+	}
+	return nil
+}
+
+func (s *ExperimentSeen) set(name string) (*appsv1.ReplicaSet, error) {
+	if rs := s.Sets[name]; rs != nil {
+		return rs, nil
+	}
+	return nil, fmt.Errorf("no replicaset is named %q", name)
+}
+
+// scale sets the size, if the ReplicaSet is the one that was decided upon. What has lost
+// its pods has no deadline any more.
+func (e *Experiments) scale(ctx context.Context, s *ExperimentSeen, a experiment.Scale) error {
+	rs, err := s.set(a.Set)
+	if err != nil {
+		return err
+	}
+	fields := map[string]any{}
+	if _, marked := rs.Annotations[deadlineKey]; marked && a.To == 0 {
+		fields["annotations"] = map[string]any{deadlineKey: nil}
+	}
+	return mergePatch(ctx, e.Writer, rs, map[string]any{"metadata": at(rs, fields), "spec": map[string]any{"replicas": a.To}})
+}
+
+func (e *Experiments) retire(ctx context.Context, s *ExperimentSeen, a experiment.Retire) error {
+	rs, err := s.set(a.Set)
+	if err != nil {
+		return err
+	}
+	var value any
+	if !a.At.IsZero() {
+		value = a.At.UTC().Format(time.RFC3339)
+	}
+	return mergePatch(ctx, e.Writer, rs, metadata(at(rs, map[string]any{"annotations": map[string]any{deadlineKey: value}})))
+}
+
+func (e *Experiments) createService(ctx context.Context, s *ExperimentSeen, a experiment.EnsureService) error {
+	rs, err := s.set(a.Set)
+	if err != nil {
+		return err
+	}
+	svc := &corev1.Service{ObjectMeta: s.meta(a.Name, a.Template),
+		Spec: corev1.ServiceSpec{Selector: union(rs.Spec.Template.Labels, nil), Ports: portsOf(&rs.Spec.Template.Spec)}}
+	there := &corev1.Service{}
+	return e.create(ctx, svc, there, func() bool { return s.owns(there) && there.Annotations[templateKeyOf] == a.Template })
+}
+
+// portsOf opens every container port once. Several need names, which the API server does
+// not make up.
+func portsOf(pod *corev1.PodSpec) (ports []corev1.ServicePort) {
+	type open struct {
+		port     int32
+		protocol corev1.Protocol
+	}
+	seen, names := map[open]bool{}, map[string]bool{}
+	for _, c := range pod.Containers {
+		for _, p := range c.Ports {
+			if p.Protocol == "" {
+				p.Protocol = corev1.ProtocolTCP
+			}
+			o := open{p.ContainerPort, p.Protocol}
+			if seen[o] {
+				continue
+			}
+			seen[o] = true
+			if names[p.Name] {
+				p.Name = ""
+			}
+			names[p.Name] = p.Name != ""
+			ports = append(ports, corev1.ServicePort{Name: p.Name, Protocol: p.Protocol, Port: p.ContainerPort, TargetPort: intstr.FromInt32(p.ContainerPort)})
+		}
+	}
+	for i := range ports {
+		if p := &ports[i]; p.Name == "" && len(ports) > 1 {
+			p.Name = fmt.Sprintf("%s-%d", map[corev1.Protocol]string{corev1.ProtocolTCP: "tcp", corev1.ProtocolUDP: "udp", corev1.ProtocolSCTP: "sctp"}[p.Protocol], p.Port)
+		}
+	}
+	return ports
+}
+
+// pointService makes a Service select another ReplicaSet's pods, and those only.
+func (e *Experiments) pointService(ctx context.Context, s *ExperimentSeen, a experiment.PointService) error {
+	rs, err := s.set(a.Set)
+	if err != nil {
+		return err
+	}
+	svc := s.Services[a.Name]
+	if svc == nil {
+		return fmt.Errorf("no service is named %q", a.Name)
+	}
+	selector := map[string]any{}
+	for k := range svc.Spec.Selector {
+		selector[k] = nil
+	}
+	for k, v := range rs.Spec.Template.Labels {
+		selector[k] = v
+	}
+	return mergePatch(ctx, e.Writer, svc, map[string]any{
+		"metadata": at(svc, map[string]any{}),
+		"spec":     map[string]any{"selector": selector, "ports": portsOf(&rs.Spec.Template.Spec)},
+	})
+}
+
+func (e *Experiments) deleteService(ctx context.Context, s *ExperimentSeen, a experiment.DeleteService) error {
+	svc := s.Services[a.Name]
+	if svc == nil || !s.owns(svc) {
+		return fmt.Errorf("no service of ours is named %q", a.Name)
+	}
+	return client.IgnoreNotFound(e.Writer.Delete(ctx, svc, client.Preconditions{UID: &svc.UID, ResourceVersion: &svc.ResourceVersion}))
+}

@@ -1,0 +1,430 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/loop"
+	"github.com/penstock-io/penstock/internal/rollout"
+)
+
+// judge is a step plugin that does as it is told, and remembers what it was told.
+type judge struct {
+	mu     sync.Mutex
+	calls  []StepCall
+	answer func(context.Context, StepCall) (StepReply, error)
+}
+
+func (j *judge) Call(ctx context.Context, c StepCall) (StepReply, error) {
+	j.mu.Lock()
+	j.calls = append(j.calls, c)
+	j.mu.Unlock()
+	return j.answer(ctx, c)
+}
+
+// asked are the calls in short: "Run 1", "Abort 2".
+func (j *judge) asked() (list []string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, c := range j.calls {
+		list = append(list, fmt.Sprintf("%s %d", c.Operation, c.Index))
+	}
+	return list
+}
+
+func says(phase v1alpha1.StepPluginPhase, more ...func(*StepReply)) func(context.Context, StepCall) (StepReply, error) {
+	return func(context.Context, StepCall) (StepReply, error) {
+		r := StepReply{Phase: phase, Message: "so be it"}
+		for _, m := range more {
+			m(&r)
+		}
+		return r, nil
+	}
+}
+
+func run(index int32) rollout.CallPlugin {
+	return rollout.CallPlugin{Index: index, Name: "acme/judge", Operation: v1alpha1.StepPluginOperationRun}
+}
+
+// judged is a shop whose steps are two plugins, and a way to wait for their answers.
+func judged(t *testing.T, j *judge) (w *world, answered func()) {
+	w = shop(t, func(ro *v1alpha1.Rollout) {
+		plugin := v1alpha1.CanaryStep{Plugin: &v1alpha1.PluginStep{Name: "acme/judge", Config: json.RawMessage(`{"limit":3}`)}}
+		ro.Spec.Strategy.Canary.Steps = []v1alpha1.CanaryStep{plugin, plugin}
+	})
+	woken := make(chan loop.Key, 100)
+	w.rollouts.Plugins.Table = map[string]StepPlugin{"acme/judge": j}
+	w.rollouts.Plugins.Wake = func(_ context.Context, key loop.Key) { woken <- key }
+	return w, func() {
+		t.Helper()
+		if key := <-woken; key != webKey {
+			t.Errorf("woke %s", key)
+		}
+	}
+}
+
+// workJudged makes passes, and waits for the answers of the plugins between them.
+func (w *world) workJudged(passes int, answered func()) {
+	w.t.Helper()
+	for range passes {
+		w.work(1)
+		for w.rollouts.Plugins.busy(webKey) {
+			answered()
+		}
+	}
+}
+
+func (p *Plugins) busy(key loop.Key) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.calls[key] != nil && len(p.calls[key].busy) > 0
+}
+
+// Covers: edge 159.
+func TestAnswersOfAStepPlugin(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	plain := rollout.Answer{Name: "acme/judge", Operation: v1alpha1.StepPluginOperationRun, At: at}
+	for name, c := range map[string]struct {
+		answer func(context.Context, StepCall) (StepReply, error)
+		given  func(*Plugins)
+		want   func(*rollout.Answer)
+	}{
+		"it is through": {answer: says("Successful"), want: func(a *rollout.Answer) { a.Phase, a.Message = "Successful", "so be it" }},
+		"it says no":    {answer: says("Failed"), want: func(a *rollout.Answer) { a.Phase, a.Message = "Failed", "so be it" }},
+		"it goes on, with a memory": {answer: says("Running", func(r *StepReply) { r.RequeueAfter, r.State = 17*time.Second, json.RawMessage(`{"n":1}`) }),
+			want: func(a *rollout.Answer) {
+				a.Phase, a.Message, a.RequeueAfter, a.State = "Running", "so be it", 17*time.Second, json.RawMessage(`{"n":1}`)
+			}},
+		"it says nothing": {answer: func(context.Context, StepCall) (StepReply, error) { return StepReply{}, nil }, want: func(*rollout.Answer) {}},
+		"it cannot be asked": {answer: func(context.Context, StepCall) (StepReply, error) {
+			return StepReply{Phase: "Successful"}, errors.New("gone")
+		},
+			want: func(a *rollout.Answer) { a.Err = "gone" }},
+		"it breaks": {answer: func(context.Context, StepCall) (StepReply, error) { panic("ouch") }, want: func(a *rollout.Answer) { a.Err = "the plugin panicked: ouch" }},
+		"it says what means nothing": {answer: says("Perhaps"),
+			want: func(a *rollout.Answer) { a.Err = `phase "Perhaps" is none of Running, Successful, Failed and Error` }},
+		"its memory is no object": {answer: says("Running", func(r *StepReply) { r.State = json.RawMessage(`[1]`) }),
+			want: func(a *rollout.Answer) {
+				a.Err = "the state is not a JSON object: json: cannot unmarshal array into Go value of type map[string]interface {}"
+			}},
+		"it is not configured": {given: func(p *Plugins) { p.Table = nil }, want: func(a *rollout.Answer) {
+			a.Unknown, a.Err = true, "could not create step plugin at index 0 : plugin acme/judge not configured in configmap"
+		}},
+		"it is switched off": {given: func(p *Plugins) { p.Disabled = map[string]bool{"acme/judge": true} }, want: func(a *rollout.Answer) { a.Disabled = true }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, answered := judged(t, &judge{answer: c.answer})
+			if c.given != nil {
+				c.given(w.rollouts.Plugins)
+			}
+			w.must(run(0))
+			answered()
+			want := plain
+			c.want(&want)
+			if d := cmp.Diff([]rollout.Answer{want}, w.observe().Snapshot.Answers); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestStepPluginIsTold(t *testing.T) {
+	j := &judge{answer: says("Successful")}
+	w, answered := judged(t, j)
+	w.say(func(ro *v1alpha1.Rollout) {
+		ro.Status.Canary.StepPluginStatuses = []v1alpha1.StepPluginStatus{
+			{Index: 1, Name: "acme/judge", Operation: v1alpha1.StepPluginOperationRun, Status: json.RawMessage(`{"n":1}`)},
+			{Index: 0, Name: "acme/judge", Operation: v1alpha1.StepPluginOperationRun, Status: json.RawMessage(`{"n":0}`)}}
+	})
+	for _, op := range []v1alpha1.StepPluginOperation{v1alpha1.StepPluginOperationRun, v1alpha1.StepPluginOperationAbort} {
+		w.must(rollout.CallPlugin{Index: 1, Name: "acme/judge", Operation: op})
+		answered()
+	}
+	for i, op := range []v1alpha1.StepPluginOperation{v1alpha1.StepPluginOperationRun, v1alpha1.StepPluginOperationAbort} {
+		c := j.calls[i]
+		if c.Operation != op || c.Index != 1 || c.Name != "acme/judge" || string(c.Config) != `{"limit":3}` || string(c.State) != `{"n":1}` || c.Rollout.Name != "web" {
+			t.Errorf("%+v", c)
+		}
+	}
+	for name, a := range map[string]rollout.CallPlugin{
+		"a step that is not there": run(2), "a step before the first": run(-1),
+		"a step of another plugin": {Index: 0, Name: "acme/other", Operation: v1alpha1.StepPluginOperationRun},
+	} {
+		if err := w.do(a); err == nil || !strings.Contains(err.Error(), "is not of plugin") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	w.rollouts.Plugins = nil
+	if err := w.do(run(0)); err == nil {
+		t.Error("no error where no plugin can be called")
+	}
+}
+
+func TestAnswerIsKeptUntilTheStatusHoldsIt(t *testing.T) {
+	j := &judge{answer: says("Successful")}
+	w, answered := judged(t, j)
+	w.must(run(0))
+	answered()
+	w.must(run(1))
+	answered()
+	s := w.observe()
+	if n := len(s.Snapshot.Answers); n != 2 {
+		t.Fatalf("%d answers", n)
+	}
+	if again := w.observe().Snapshot.Answers; len(again) != 2 {
+		t.Error("an answer that was only looked at is lost")
+	}
+	o := w.rollouts.Explain(s, rollout.Plan{})
+	w.must(run(0)) // a third answer comes between look and write
+	answered()
+	o.Persisted()
+	if left := w.observe().Snapshot.Answers; len(left) != 1 || left[0].Index != 0 {
+		t.Errorf("left %+v", left)
+	}
+	if none := w.rollouts.Explain(w.observe(), rollout.Plan{}); none.Persisted == nil {
+		t.Error("the third answer is never dropped")
+	}
+}
+
+func TestAnswerOfAnEarlierAttemptIsForNobody(t *testing.T) {
+	for name, change := range map[string]func(*v1alpha1.Rollout){
+		"the template has changed": func(ro *v1alpha1.Rollout) { ro.Status.CurrentPodHash = "other" },
+		"the steps have changed":   func(ro *v1alpha1.Rollout) { ro.Status.CurrentStepHash = "other" },
+		"the update was aborted and is tried again": func(ro *v1alpha1.Rollout) {
+			at := v1alpha1.RolloutDuration{}
+			at.RolloutStartedAt = ptr(ro.CreationTimestamp)
+			ro.Status.Duration = &at
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			release := make(chan bool)
+			j := &judge{answer: func(ctx context.Context, _ StepCall) (StepReply, error) {
+				select {
+				case <-release:
+				case <-ctx.Done():
+				}
+				return StepReply{Phase: "Successful"}, nil
+			}}
+			w, answered := judged(t, j)
+			w.must(run(0), run(1))
+			release <- true
+			answered()
+			if len(w.observe().Snapshot.Answers) != 1 {
+				t.Fatal("no answer")
+			}
+			w.say(change)
+			if got := w.observe().Snapshot.Answers; len(got) != 0 {
+				t.Errorf("answers %+v", got)
+			}
+			w.rollouts.Plugins.work.Wait() // the other call was ended
+			if got := w.observe().Snapshot.Answers; len(got) != 0 {
+				t.Errorf("a late answer: %+v", got)
+			}
+			w.must(run(0))
+			release <- true
+			answered()
+			if got := w.observe().Snapshot.Answers; len(got) != 1 {
+				t.Errorf("the new attempt has no answer: %+v", got)
+			}
+		})
+	}
+}
+
+func TestSameCallIsNeverMadeTwiceAtATime(t *testing.T) {
+	release := make(chan bool)
+	j := &judge{answer: func(context.Context, StepCall) (StepReply, error) { <-release; return StepReply{}, nil }}
+	w, answered := judged(t, j)
+	w.must(run(0), run(0), rollout.CallPlugin{Index: 0, Name: "acme/judge", Operation: v1alpha1.StepPluginOperationAbort})
+	w.must(run(0))
+	release <- true
+	release <- true
+	answered()
+	answered()
+	if n := len(j.asked()); n != 2 {
+		t.Errorf("asked %v", j.asked())
+	}
+	w.must(run(0))
+	release <- true
+	answered()
+	if n := len(j.asked()); n != 3 {
+		t.Errorf("asked %v", j.asked())
+	}
+}
+
+func TestPluginThatDoesNotAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := NewPlugins(1, time.Now)
+		woken := 0
+		p.Wake = func(context.Context, loop.Key) { woken++ }
+		answers := func() (list []string) {
+			for _, a := range p.answers(webKey, attempt{}) {
+				list = append(list, fmt.Sprintf("%d %s%s", a.Index, a.Phase, a.Err))
+			}
+			return list
+		}
+		call := func(i int32) StepCall {
+			return StepCall{Rollout: &v1alpha1.Rollout{}, Name: "acme/judge", Index: i, Operation: v1alpha1.StepPluginOperationRun}
+		}
+		j := &judge{answer: func(_ context.Context, c StepCall) (StepReply, error) {
+			if c.Index == 0 {
+				time.Sleep(5 * time.Minute) // it does not honour its context
+			}
+			return StepReply{Phase: "Successful"}, nil
+		}}
+		p.Table = map[string]StepPlugin{"acme/judge": j}
+		p.start(webKey, call(0))
+		synctest.Wait()
+		p.start(webKey, call(1)) // waits for its turn
+		time.Sleep(59 * time.Second)
+		if got := answers(); len(got) != 0 {
+			t.Errorf("answers %v", got)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if d := cmp.Diff([]string{"0 no answer within 1m0s", "1 Successful"}, answers()); d != "" {
+			t.Errorf("one that hangs holds up others: %s", d)
+		}
+		p.start(webKey, call(0)) // is still under way
+		time.Sleep(4 * time.Minute)
+		synctest.Wait()
+		if d := cmp.Diff([]string{"0 no answer within 1m0s", "1 Successful", "0 Successful"}, answers()); d != "" || woken != 3 || len(j.asked()) != 2 {
+			t.Errorf("woken %d times, asked %v: %s", woken, j.asked(), d)
+		}
+		p.Close()
+	})
+}
+
+func TestForgottenRolloutGetsNoAnswers(t *testing.T) {
+	j := &judge{answer: func(ctx context.Context, _ StepCall) (StepReply, error) { <-ctx.Done(); return StepReply{}, ctx.Err() }}
+	w, _ := judged(t, j)
+	w.must(run(0))
+	if err := w.client.Delete(context.Background(), w.rollout()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.rollouts.Observe(context.Background(), webKey, w.now); !errors.Is(err, loop.ErrGone) {
+		t.Fatalf("got %v", err)
+	}
+	w.rollouts.Plugins.work.Wait()
+	if n := len(w.rollouts.Plugins.calls); n != 0 {
+		t.Errorf("%d rollouts are held", n)
+	}
+	w.rollouts.Plugins.Close()
+	w.rollouts.Plugins.start(webKey, StepCall{Rollout: &v1alpha1.Rollout{}})
+	w.rollouts.Plugins.work.Wait()
+	if len(j.asked()) > 1 {
+		t.Error("a closed pool calls")
+	}
+}
+
+// Covers: edge 159.
+func TestStepOfAPlugin(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer func(context.Context, StepCall) (StepReply, error)
+		given  func(*Plugins)
+		phase  v1alpha1.RolloutPhase
+		asked  []string
+		event  string
+		index  int32
+	}{
+		"goes on when it succeeds": {answer: says("Successful"), phase: "Healthy", asked: []string{"Run 0", "Run 1"},
+			event: "Rollout step 2/2 completed (plugin: acme/judge)", index: 2},
+		"aborts when it fails": {answer: says("Failed"), phase: "Degraded", asked: []string{"Run 0"},
+			event: "Rollout aborted update to revision 2: Step Plugin 1 (acme/judge) failed: so be it"},
+		"is asked again when it runs": {answer: says("Running"), phase: "Progressing", asked: []string{"Run 0", "Run 0"}},
+		"is asked again when it could not be": {answer: func(context.Context, StepCall) (StepReply, error) { return StepReply{}, errors.New("gone") },
+			phase: "Progressing", asked: []string{"Run 0", "Run 0"}, event: "Step plugin acme/judge (step 1) transitioned to Error"},
+		"is passed over when the plugin is switched off": {given: func(p *Plugins) { p.Disabled = map[string]bool{"acme/judge": true} },
+			phase: "Healthy", event: "Rollout step 2/2 completed (plugin: acme/judge)", index: 2},
+		"waits when the plugin is not configured": {given: func(p *Plugins) { p.Table = nil }, phase: "Progressing",
+			event: "Warning ReconciliationError Reconciliation failed with error: could not create step plugin at index 0 : plugin acme/judge not configured"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := &judge{answer: c.answer}
+			w, answered := judged(t, j)
+			if c.given != nil {
+				c.given(w.rollouts.Plugins)
+			}
+			w.work(settled)
+			w.edit(setImage("two"))
+			w.workJudged(2*settled, answered)
+			st := w.rollout().Status
+			if st.Phase != c.phase || *st.CurrentStepIndex != c.index {
+				t.Errorf("phase %s (%s) at step %d", st.Phase, st.Message, *st.CurrentStepIndex)
+			}
+			if d := cmp.Diff(c.asked, j.asked()); d != "" {
+				t.Error(d)
+			}
+			if events := strings.Join(w.told(), "\n"); !strings.Contains(events, c.event) {
+				t.Errorf("no %q in\n%s", c.event, events)
+			}
+		})
+	}
+}
+
+// Covers: edge 160.
+func TestPluginsThatRanHearOfTheEnd(t *testing.T) {
+	second := func(then string) func(context.Context, StepCall) (StepReply, error) {
+		return func(_ context.Context, c StepCall) (StepReply, error) {
+			if c.Index == 1 && c.Operation == v1alpha1.StepPluginOperationRun {
+				return StepReply{Phase: v1alpha1.StepPluginPhase(then)}, nil
+			}
+			return StepReply{Phase: "Successful"}, nil
+		}
+	}
+	for name, c := range map[string]struct {
+		say   func(*v1alpha1.Rollout)
+		asked []string
+	}{
+		"an abort tells all of them, the last one first": {func(ro *v1alpha1.Rollout) { ro.Status.Abort = true }, []string{"Run 0", "Run 1", "Abort 1", "Abort 0"}},
+		"a full promotion tells the one that runs":       {func(ro *v1alpha1.Rollout) { ro.Status.PromoteFull = true }, []string{"Run 0", "Run 1", "Terminate 1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := &judge{answer: second("Running")}
+			w, answered := judged(t, j)
+			w.work(settled)
+			w.edit(setImage("two"))
+			w.workJudged(settled, answered)
+			w.say(c.say)
+			w.workJudged(settled, answered)
+			if d := cmp.Diff(c.asked, j.asked()); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// Covers: edge 161.
+func TestMemoryOfAPlugin(t *testing.T) {
+	j := &judge{}
+	j.answer = func(_ context.Context, c StepCall) (StepReply, error) {
+		n := len(j.asked())
+		return StepReply{Phase: "Running", RequeueAfter: 17 * time.Second, State: json.RawMessage(fmt.Sprintf(`{"n":%d}`, n))}, nil
+	}
+	w, answered := judged(t, j)
+	w.work(settled)
+	w.edit(setImage("two"))
+	w.workJudged(settled, answered)
+	e := w.rollout().Status.Canary.StepPluginStatuses[0]
+	if e.Backoff != "17s" || string(e.Status) != fmt.Sprintf(`{"n":%d}`, e.Executions) || int(e.Executions) != len(j.asked()) {
+		t.Errorf("%+v after %v", e, j.asked())
+	}
+	w.workJudged(2*settled, answered)
+	if n := len(j.calls); n < 3 || string(j.calls[n-1].State) != fmt.Sprintf(`{"n":%d}`, n-1) {
+		t.Errorf("call %d knew %s", n, j.calls[n-1].State)
+	}
+	w.edit(setImage("three"))
+	w.workJudged(settled, answered)
+	if c := j.calls[len(j.calls)-1]; w.rollout().Status.Canary.StepPluginStatuses[0].Executions > 2 || len(j.calls[len(j.calls)-int(w.rollout().Status.Canary.StepPluginStatuses[0].Executions)].State) != 0 {
+		t.Errorf("the new update began with %s", c.State)
+	}
+}
