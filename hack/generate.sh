@@ -14,3 +14,4 @@ mkdir -p config/crd
 go run ./hack/crd "$generated" config/crd
 controller_gen rbac:roleName=penstock-controller "paths={./internal/kube,./internal/app}" output:rbac:dir=config/rbac
 go run ./hack/reasons internal/rollout/reason.go docs/reasons.md
+go run ./hack/cover
