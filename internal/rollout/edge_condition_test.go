@@ -76,7 +76,7 @@ func TestTheDeadline(t *testing.T) {
 	}{
 		"the deadline has passed":             {append(slices.Clone(waiting), later(11*time.Minute)), late, false},
 		"the deadline has not":                {append(slices.Clone(waiting), later(9*time.Minute)), `True ReplicaSetUpdated: ReplicaSet "demo-v2" is progressing.`, false},
-		"an old revision waits for its end":   {append(slices.Clone(waiting), old("v0", 0, 4, 4), retiring, later(11*time.Minute)), `True ReplicaSetUpdated: ReplicaSet "demo-v2" is progressing.`, false}, // Covers: edge 85.
+		"an old revision waits for its end":   {append(slices.Clone(waiting), old("v0", 0, 4, 4), retiring, seen, seen, later(11*time.Minute)), `True ReplicaSetUpdated: ReplicaSet "demo-v2" is progressing.`, false}, // Covers: edge 85.
 		"an abort is wanted at the deadline":  {append(slices.Clone(waiting), abort, later(11*time.Minute)), `False RolloutAborted: Rollout aborted update to revision 2: ReplicaSet "demo-v2" has timed out progressing.`, true},
 		"it goes on after the deadline":       {append(slices.Clone(waiting), later(11*time.Minute), seen, pods("v2", 1, 1)), `True ReplicaSetUpdated: ReplicaSet "demo-v2" is progressing.`, false},                                                                           // Covers: edge 141.
 		"a promoted one that lost a pod":      {[]mod{routed(0, "v1"), pods("v1", 4, 3)}, "True ReplicaSetNotAvailable: Rollout does not have minimum availability", false},                                                                                                    // Covers: edge 142.

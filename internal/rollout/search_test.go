@@ -1,9 +1,13 @@
 package rollout
 
 import (
+	"flag"
 	"strings"
 	"testing"
 )
+
+// more surprises in every world: for `make long`.
+var more = flag.Int("more", 0, "how many surprises more than usual each world of the search has")
 
 // TestSearchFindsNoBrokenLaw visits every state that the worlds can reach, with every
 // order and every loss of actions, and holds each step against the safety laws. Then it
@@ -14,7 +18,7 @@ func TestSearchFindsNoBrokenLaw(t *testing.T) {
 	for name, w := range worlds {
 		q := &search{arena: w.arena, plan: Decide, may: w.may}
 		init := q.quiet(w.n)
-		init.Surprises = w.surprises
+		init.Surprises = w.surprises + int8(*more)
 		_, order, rev := q.run(init, 40_000_000)
 		edges, states = edges+q.edges, states+len(order)
 		t.Logf("%s: %d states, %d transitions, %d plans", name, len(order), q.edges, len(q.plans))
@@ -41,7 +45,7 @@ func TestSearchCatchesMutants(t *testing.T) {
 			w := worlds[m.world]
 			q := &search{arena: w.arena, plan: m.plan, may: w.may, first: !m.deadEnd}
 			init := q.quiet(w.n)
-			init.Surprises = w.surprises
+			init.Surprises = w.surprises + 1
 			_, order, rev := q.run(init, 40_000_000)
 			if m.deadEnd {
 				if q.deadEnd(order, rev) == "" {

@@ -122,9 +122,9 @@ func (v *view) served(r traffic.Role) bool {
 }
 
 // carries reports whether a revision's available pods can take a share. At a step with
-// its own canary scale the user has said how many pods the share gets. An abort takes
-// stable back with as many pods missing as the user allows; when it has waited as long
-// as a rollout may stand still, any pod must do.
+// its own canary scale the user has said how many pods the share gets. An abort that can
+// only go back as a whole lets as many pods be missing as the user allows; when an abort
+// has waited as long as a rollout may stand still, any pod must do.
 func (v *view) carries(r *Revision, weight int32) bool {
 	if r == nil {
 		return weight == 0
@@ -137,7 +137,9 @@ func (v *view) carries(r *Revision, weight int32) bool {
 		return true
 	}
 	if r == v.stable && v.mode == aborted && weight > 0 {
-		pods = max(pods-v.tolerance(), 1)
+		if v.blue != nil {
+			pods = max(pods-v.tolerance(), 1) // no part of it can go first
+		}
 		if v.overdue() {
 			pods = 1
 		}

@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -137,7 +136,7 @@ func (p *problems) real(path string) string {
 // malformed are the values that were left out when the object was read.
 func (p *problems) malformed(s *v1alpha1.RolloutSpec) {
 	for _, m := range s.Malformed {
-		p.put(Problem{Path: m.Path, Where: m.Path, Text: fmt.Sprintf("%s: Invalid value: %s: %s", m.Path, m.Value, m.Why),
+		p.put(Problem{Path: m.Path, Where: m.Path, Text: m.String(),
 			Mend: "write a value that the field can hold"})
 	}
 	for _, q := range p.list {

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -125,15 +126,17 @@ func (p *problems) experimentNumbers(e *v1alpha1.RolloutExperimentStep, at *fiel
 	}
 }
 
-// Misread says where the wanted number of pods, or the strategy, is not what the user
-// meant. It belongs to the Snapshot's Trouble: an abort of an invalid spec, which is carried
-// out all the same, must then take no pod away.
+// Misread says where the wanted number of pods, the selector or the strategy is not what
+// the user meant. It belongs to the Snapshot's Trouble: an abort of an invalid spec, which
+// is carried out all the same, must then take no pod away.
 func Misread(s *v1alpha1.RolloutSpec) (notes []Note) {
 	if n := s.ReplicasOrDefault(); n < 0 || n > mostReplicas {
 		notes = append(notes, Note{Waiting, Unreadable, fmt.Sprintf("spec.replicas cannot be %d", n)})
 	}
 	for _, m := range s.Malformed {
-		if m.Path == "spec" || m.Path == "spec.replicas" || strings.HasPrefix(m.Path, strategyPath.String()) {
+		if m.Path == "spec" || slices.ContainsFunc([]string{"spec.replicas", "spec.selector", "spec.strategy"}, func(at string) bool {
+			return strings.HasPrefix(m.Path, at)
+		}) {
 			notes = append(notes, Note{Waiting, Unreadable, m.Path + " could not be read: " + m.Why})
 		}
 	}
