@@ -36,8 +36,11 @@ story: ## Run the stories (STORY=name for one) and print their logs.
 	$(GO) test ./internal/story -run 'TestStories/$(STORY)' -v
 
 .PHONY: long
-long: ## Simulate ten times as many random rollouts.
-	$(GO) test ./internal/sim -runs 100000 -timeout 60m
+long: ## Ten times as many random rollouts, a wider search, a million odd rollouts.
+	$(GO) test ./internal/rollout -run TestSearchFinds -more 1 -timeout 60m -v
+	$(GO) test ./internal/rollout -run TestOddRollouts -inputs 1000000 -timeout 60m -v
+	$(GO) test ./internal/experiment -run Search -lives 40000 -timeout 60m
+	$(GO) test ./internal/sim -run Laws -runs 100000 -timeout 60m -v
 
 .PHONY: e2e
 e2e: ## Run only the tests against the real API server.

@@ -28,6 +28,11 @@ type Malformed struct {
 	Why string
 }
 
+// String is the problem in the words of the API server.
+func (m Malformed) String() string {
+	return fmt.Sprintf("%s: Invalid value: %s: %s", m.Path, m.Value, m.Why)
+}
+
 // The most that is remembered of what is wrong with one object.
 const (
 	maxMalformed = 20
@@ -119,7 +124,7 @@ func DecodeStrict(data []byte, into any) error {
 	f := fitter{}
 	f.fit(tree, reflect.TypeOf(into).Elem(), nil)
 	for _, m := range f.malformed {
-		f.unknown = append(f.unknown, fmt.Sprintf("%s: %s: %s", m.Path, m.Value, m.Why))
+		f.unknown = append(f.unknown, m.String())
 	}
 	if len(f.unknown) > 0 {
 		return errors.New(strings.Join(f.unknown, "; "))

@@ -34,7 +34,7 @@ func TestWhatDoesNotFitIsLeftOutAndSaid(t *testing.T) {
 		left string // of the spec, "" for all of it
 		want []v1alpha1.Malformed
 	}{
-		// Covers: edge 25
+		// Covers: edge 25.
 		"a numeric memory fits":       {spec: container(", resources: {limits: {memory: 1000}}"), left: container(`, resources: {limits: {memory: "1000"}}`)},
 		"an unknown resource fits":    {spec: container(`, resources: {limits: {example.com/x: "1"}}`)},
 		"ephemeral containers fit":    {spec: "{template: {spec: {containers: [], ephemeralContainers: [{name: a, image: b}]}}}"},
@@ -102,7 +102,7 @@ func TestWhatDoesNotFitIsLeftOutAndSaid(t *testing.T) {
 
 // One object that cannot be read would stop the list and the watch of its kind.
 //
-// Covers: edge 25
+// Covers: edge 25.
 func TestOneMalformedObjectDoesNotStopTheListOfItsKind(t *testing.T) {
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
@@ -189,8 +189,8 @@ func TestStrictDecodingRefuses(t *testing.T) {
 		"one at the top":            {"sepc: {}", `unknown field "sepc"`},
 		"another case of letters":   {"spec: {Replicas: 1}", `unknown field "spec.Replicas"`},
 		"a field that is not in it": {"spec: {Malformed: []}", `unknown field "spec.Malformed"`},
-		"a value that does not fit": {"spec: {replicas: x}", `spec.replicas: "x": must be a whole number of 32 bits`},
-		"both":                      {"{status: {x: 1}, spec: {replicas: x}}", `unknown field "status.x"; spec.replicas: "x": must be a whole number of 32 bits`},
+		"a value that does not fit": {"spec: {replicas: x}", `spec.replicas: Invalid value: "x": must be a whole number of 32 bits`},
+		"both":                      {"{status: {x: 1}, spec: {replicas: x}}", `unknown field "status.x"; spec.replicas: Invalid value: "x": must be a whole number of 32 bits`},
 	}
 	for name, test := range tests {
 		err := v1alpha1.DecodeStrict(asJSON(t, test.object), &v1alpha1.Rollout{})

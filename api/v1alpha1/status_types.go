@@ -82,6 +82,10 @@ type RolloutStatus struct {
 	ALBs []ALBStatus `json:"albs,omitempty"`
 	// +optional
 	Duration *RolloutDuration `json:"duration,omitempty"`
+	// Reached is Penstock's own: the most ready and available pods, added up, since the
+	// position last moved. Only what goes beyond it counts as progress.
+	// +optional
+	Reached int32 `json:"reached,omitempty"`
 }
 
 // PauseReason says why a rollout waits.

@@ -57,6 +57,7 @@ func TestFlatten(t *testing.T) {
 		"self": with(nil, nil, "self"), "ping": with(nil, nil, "pong"), "pong": with(nil, nil, "ping"), "lost": with(nil, nil, "nowhere"),
 		"xa": with(nil, declared("x", ptr("a"))), "xb": with(nil, declared("x", ptr("b"))), "xnil": with(nil, declared("x", nil)),
 		"dry": dry, "dry2": {DryRun: dry.DryRun}, "keep": keep, "loops": with(nil, nil, "cluster/up"),
+		"torn": {Malformed: []v1alpha1.Malformed{{Path: "spec.args", Value: `"x"`, Why: "must be a list"}}},
 	}
 	cluster := templates{"c": with([]string{"mc"}, nil), "up": with(nil, nil, "loops")}
 	cases := map[string]struct {
@@ -77,6 +78,7 @@ func TestFlatten(t *testing.T) {
 		"10: a template that names itself":      {[]string{"self"}, "analysis templates refer to each other in a circle: self -> self"},
 		"10: two that name each other":          {[]string{"a", "ping"}, "analysis templates refer to each other in a circle: ping -> pong -> ping"},
 		"10: a circle across scopes":            {[]string{"loops"}, "analysis templates refer to each other in a circle: loops -> up -> loops"},
+		"one that could not be read":            {[]string{"a", "torn"}, `AnalysisTemplate torn: spec.args: Invalid value: "x": must be a list`},
 		"one that is not there":                 {[]string{"zzz"}, "AnalysisTemplate 'zzz' not found"},
 		"one of the cluster that is not there":  {[]string{"cluster/a"}, "ClusterAnalysisTemplate 'a' not found"},
 		"a nested one that is not there":        {[]string{"lost"}, "AnalysisTemplate 'nowhere' not found"},

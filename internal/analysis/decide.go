@@ -34,6 +34,10 @@ func Decide(s Snapshot) Plan {
 		expire(s, &p)
 		return p
 	}
+	if len(s.Spec.Malformed) > 0 {
+		finish(&p, s, v1alpha1.AnalysisPhaseError, "Analysis spec invalid: "+s.Spec.Malformed[0].String())
+		return p
+	}
 	metrics, err := Resolve(s.Spec, nil)
 	if err != nil {
 		finish(&p, s, v1alpha1.AnalysisPhaseError, "Unable to resolve metric arguments: "+err.Error())

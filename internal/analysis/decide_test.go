@@ -20,6 +20,8 @@ func TestValidation(t *testing.T) {
 		want string // "" is valid
 	}{
 		"the smallest metric":                      {one(), ""},
+		"a value that could not be read": {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, Malformed: []v1alpha1.Malformed{{Path: "spec.metrics[0].count", Value: "{}", Why: "no"}}},
+			"spec.metrics[0].count: Invalid value: {}: no"},
 		"26: zero metrics":                         {aSpec(), "no metrics specified"},
 		"27: duplicate names":                      {aSpec(aMetric("m"), aMetric("m")), "metrics[1]: duplicate name 'm'"},
 		"28: count below failureLimit":             {one(count(1), failureLimit(2)), "metrics[0]: count (1) must be >= failureLimit + consecutiveSuccessLimit (2 + 0) if both >= 0"},

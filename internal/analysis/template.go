@@ -60,6 +60,9 @@ func expandRefs(refs []v1alpha1.AnalysisTemplateRef, t Templates) ([]named, erro
 		if err != nil {
 			return err
 		}
+		if len(spec.Malformed) > 0 { // a run without it would measure something else
+			return fmt.Errorf("AnalysisTemplate %s: %s", ref.TemplateName, spec.Malformed[0]) //nolint:staticcheck // published text
+		}
 		all = append(all, named{ref, spec})
 		path = append(path, ref)
 		for _, next := range spec.Templates {

@@ -95,11 +95,15 @@ func (a *App) assemble() error {
 	}
 	watcher := kube.NewWatcher(m.GetCache(), m.GetRESTMapper(), routers)
 	watcher.Namespaced = o.Namespace != ""
+	if watcher.Sets, err = kube.NewSetCache(m, o.Namespace); err != nil {
+		return err
+	}
 	// Published tools look for core/v1 events of this component.
 	recorder := a.events.NewRecorder(m.GetScheme(), corev1.EventSource{Component: kube.EventsComponent})
 
 	rollouts := kube.NewRollouts(clients)
 	rollouts.Routers, rollouts.Events, rollouts.Watch, rollouts.Namespaced = routers, recorder, watcher.Ensure, watcher.Namespaced
+	rollouts.Sets = watcher.Sets
 	a.plugins = kube.NewPlugins(o.PluginWorkers, o.Now)
 	a.plugins.Table, a.plugins.Disabled, a.plugins.Wake = o.StepPlugins, o.DisabledStepPlugins, watcher.Wake
 	rollouts.Plugins = a.plugins

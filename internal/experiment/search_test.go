@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand"
@@ -25,7 +26,10 @@ type trial struct {
 	broken          []string
 }
 
-const seeds = 3000
+var (
+	lives = flag.Int("lives", 600, "how many random Experiments to live through")
+	first = flag.Int("first", 0, "seed of the first one")
+)
 
 func newTrial(t testing.TB, seed int64, decide func(Snapshot) Plan) *trial {
 	mods := []mod{templates(aTemplate("a", withService("s-a"), replicas(2)), aTemplate("b")), measuredBy("x!", "y"), deadline(120)}
@@ -293,9 +297,9 @@ func live(t testing.TB, seed int64, decide func(Snapshot) Plan) string {
 }
 
 func TestSearchFindsNoBrokenLaw(t *testing.T) {
-	for seed := range int64(seeds) {
-		if law := live(t, seed, Decide); law != "" {
-			t.Fatalf("seed %d: %s", seed, law)
+	for seed := *first; seed < *first+*lives; seed++ {
+		if law := live(t, int64(seed), Decide); law != "" {
+			t.Fatalf("%s\nonce more: go test ./internal/experiment -run TestSearchFindsNoBrokenLaw -first %d -lives 1", law, seed)
 		}
 	}
 }

@@ -14,15 +14,15 @@ import (
 // Experiment goes on, or to have fewer pods, is taken out of the status first, and
 // changes on a later pass.
 func (v *view) service(t *v1alpha1.TemplateSpec, st *v1alpha1.TemplateStatus, set *Set, down bool) (failure string) {
-	if !down && set != nil && t.Service != nil && HasPorts(t) {
+	if !down && set != nil && t.Service != nil && HasPorts(t) && t.ReplicasOrDefault() != 0 {
 		return v.serve(t, st, set)
 	}
-	if t.Service != nil && (!down || !v.empty(t.Name)) || v.routed(t.Name) {
-		return ""
-	}
+	kept := t.Service != nil && (set == nil && !down || !v.empty(t.Name))
 	named := st.ServiceName
-	st.ServiceName, st.PodTemplateHash = "", ""
-	if named == "" || down {
+	if !down || !kept && !v.routed(t.Name) {
+		st.ServiceName, st.PodTemplateHash = "", ""
+	}
+	if !kept && (named == "" || down) {
 		v.drop(t.Name, "", "")
 	}
 	return ""

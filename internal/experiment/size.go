@@ -96,7 +96,7 @@ func (v *view) leftovers() {
 	}
 	for i := range v.Services {
 		s := &v.Services[i]
-		if s.Template != "" && !s.Deleting && v.wanted(s.Template) == nil && v.empty(s.Template) && !v.routed(s.Template) {
+		if s.Template != "" && !s.Deleting && v.wanted(s.Template) == nil && v.empty(s.Template) && !v.routed(s.Template) && !v.offers(s.Hash) {
 			v.do(DeleteService{Name: s.Name})
 		}
 	}

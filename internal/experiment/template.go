@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -92,8 +93,8 @@ func (v *view) count(st *v1alpha1.TemplateStatus, set *Set) {
 	st.Replicas, st.UpdatedReplicas, st.ReadyReplicas, st.AvailableReplicas = now.Actual, now.Actual, now.Ready, now.Available
 }
 
-// create makes the ReplicaSet. A name that another object has is given up for the next
-// one, which the following pass tries.
+// create makes the ReplicaSet. A name that another object has, or a hash that tells its
+// pods from no others, is given up for the next one, which the following pass tries.
 func (v *view) create(t *v1alpha1.TemplateSpec, st *v1alpha1.TemplateStatus) (failure string) {
 	a := EnsureSet{Template: t.Name, Name: v.setName(t, st.CollisionCount), Hash: Hash(&t.Template, st.CollisionCount)}
 	refused, was := v.Refused[a.String()]
@@ -101,7 +102,7 @@ func (v *view) create(t *v1alpha1.TemplateSpec, st *v1alpha1.TemplateStatus) (fa
 	switch {
 	case own != nil && own.Current && own.Deleting:
 		return "" // its name comes free when it has gone
-	case own != nil, refused.Taken:
+	case own != nil, refused.Taken, v.clashes(t, a.Hash):
 		n := int32(1)
 		if st.CollisionCount != nil {
 			n += *st.CollisionCount
@@ -115,6 +116,21 @@ func (v *view) create(t *v1alpha1.TemplateSpec, st *v1alpha1.TemplateStatus) (fa
 	st.LastTransitionTime = v.stamp()
 	v.do(a)
 	return ""
+}
+
+// clashes reports that pods of others would carry the hash too: those of the revision
+// that the template was copied from, or of another template. A Service would select both.
+func (v *view) clashes(t *v1alpha1.TemplateSpec, hash string) bool {
+	if t.Template.Labels[v1alpha1.PodTemplateHashLabel] == hash ||
+		slices.ContainsFunc(v.Sets, func(s Set) bool { return s.Template != t.Name && s.Hash == hash }) {
+		return true
+	}
+	for _, st := range v.plan.Status.TemplateStatuses { // those before it in the list
+		if o := v.wanted(st.Name); o != nil && v.setOf(o.Name) == nil && Hash(&o.Template, st.CollisionCount) == hash {
+			return true
+		}
+	}
+	return false
 }
 
 func (v *view) ownSet(name string) *Set {

@@ -31,6 +31,29 @@ func TestANameThatIsTakenIsGivenUp(t *testing.T) {
 	w.quiet("in the end")
 }
 
+// Covers: defect 28.
+func TestPodsOfTwoTemplatesAreToldApart(t *testing.T) {
+	same := func(name string) v1alpha1.TemplateSpec {
+		x := aTemplate("web")
+		x.Name = name
+		return x
+	}
+	revision := Hash(&corev1.PodTemplateSpec{ObjectMeta: aTemplate("web").Template.ObjectMeta, Spec: aTemplate("web").Template.Spec}, nil)
+	w := newWorld(t, templates(same("one"), same("two"), same("three")))
+	for i := range w.s.Spec.Templates { // copied from a revision of the same template
+		w.s.Spec.Templates[i].Template.Labels[v1alpha1.PodTemplateHashLabel] = revision
+	}
+	w.work(10)
+	w.phase("with three alike", running, "")
+	hashes := map[string]bool{revision: true}
+	for _, s := range w.s.Sets {
+		hashes[s.Hash] = true
+	}
+	if len(hashes) != 4 {
+		t.Errorf("sets %+v beside %s", w.s.Sets, revision)
+	}
+}
+
 // Covers: outage 71.
 func TestAReplicaSetOfAnotherTemplateIsNeverUsed(t *testing.T) {
 	w := newWorld(t, templates(aTemplate("a", withService("s"), replicas(2))), delay(30))
@@ -195,7 +218,7 @@ func TestServices(t *testing.T) {
 		// Covers: edge 169.
 		"a name of its own":              {template: aTemplate("a", withService("s")), want: []string{"s"}},
 		"the ReplicaSet's name":          {template: aTemplate("a", withService("")), want: []string{"exp-a"}},
-		"no pods, but a Service":         {template: aTemplate("a", withService("s"), replicas(0)), want: []string{"s"}},
+		"no pods, no Service":            {template: aTemplate("a", withService("s"), replicas(0))},
 		"a name that somebody else uses": {template: aTemplate("a", withService("s")), foreign: []Service{{Name: "s"}}, fault: "Failed to create Service s for template 'a': service s already exists and is not owned by experiment template a", want: []string{"s"}},
 		"a name under which it has none": {template: aTemplate("a", withService("s")), foreign: []Service{{Name: "old", Template: "a"}}, want: []string{"s"}},
 		"one that is being deleted":      {template: aTemplate("a", withService("s")), foreign: []Service{{Name: "s", Template: "a", Deleting: true}}, want: []string{"s"}},

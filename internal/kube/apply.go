@@ -20,6 +20,9 @@ import (
 // other, since each is safe alone (L3); all errors come back joined.
 func (r *Rollouts) Apply(ctx context.Context, s Seen, p rollout.Plan) error {
 	var errs []error
+	if err := r.markWorkload(ctx, &s); err != nil {
+		errs = append(errs, err)
+	}
 	for _, a := range p.Actions {
 		if err := r.apply(ctx, &s, a); err != nil {
 			errs = append(errs, fmt.Errorf("%s of rollout %s/%s: %w", a, s.Rollout.Namespace, s.Rollout.Name, err))
@@ -39,10 +42,10 @@ func (r *Rollouts) apply(ctx context.Context, s *Seen, a rollout.Action) error {
 	case rollout.Renumber:
 		return r.renumber(ctx, s, a)
 	case rollout.SetNumber:
-		return mergePatch(ctx, r.Writer, s.Rollout, metadata(at(s.Rollout, map[string]any{
+		return r.patchRollout(ctx, s, metadata(at(s.Rollout, map[string]any{
 			"annotations": map[string]any{revisionKey: strconv.FormatInt(a.Number, 10)}})))
 	case rollout.DefaultReplicas:
-		return mergePatch(ctx, r.Writer, s.Rollout, map[string]any{
+		return r.patchRollout(ctx, s, map[string]any{
 			"metadata": at(s.Rollout, map[string]any{}), "spec": map[string]any{"replicas": 1}})
 	case rollout.Scale:
 		return r.scale(ctx, s, a)
@@ -60,6 +63,10 @@ func (r *Rollouts) apply(ctx context.Context, s *Seen, a rollout.Action) error {
 		return r.restart(ctx, s, a)
 	case rollout.CallPlugin:
 		return r.callPlugin(s, a)
+	case rollout.ScaleWorkload:
+		return r.scaleWorkload(ctx, s, a)
+	case rollout.SetFinalizer:
+		return r.setFinalizer(ctx, s, a)
 	case rollout.SetSplit:
 		if s.router == nil {
 			return errors.New("the rollout has no router")

@@ -28,10 +28,10 @@ func NewScheme() (*runtime.Scheme, error) {
 
 // CacheOptions limit the caches to one namespace, "" for all, and to the objects of
 // this controller instance. ReplicaSets are cached only where they carry the hash
-// label; managed fields are dropped.
+// label. What nobody uses of an object is dropped.
 func CacheOptions(namespace, instanceID string) cache.Options {
 	o := cache.Options{
-		DefaultTransform: cache.TransformStripManagedFields(),
+		DefaultTransform: trim,
 		ByObject: map[client.Object]cache.ByObject{
 			&appsv1.ReplicaSet{}:                {Label: hashSelector()},
 			&v1alpha1.Rollout{}:                 {Label: instanceSelector(instanceID)},
@@ -66,6 +66,7 @@ const (
 	serviceIndex  = "penstock.service"  // Services that a Rollout names
 	routeIndex    = "penstock.route"    // objects of traffic providers that it names
 	templateIndex = "penstock.template" // analysis templates that it names directly
+	workloadIndex = "penstock.workload" // the workload that it references
 	noOwner       = "-"
 )
 
@@ -100,6 +101,7 @@ func Indexes(routers []Routing) []Index {
 		{&v1alpha1.Experiment{}, ownerIndex, owner},
 		{&v1alpha1.Rollout{}, serviceIndex, of(serviceNames)},
 		{&v1alpha1.Rollout{}, templateIndex, of(templateNames)},
+		{&v1alpha1.Rollout{}, workloadIndex, of(workloadKeys)},
 		{&v1alpha1.Rollout{}, routeIndex, of(func(ro *v1alpha1.Rollout) []string {
 			return routeKeys(ro, routers)
 		})},
@@ -141,6 +143,9 @@ func serviceNames(ro *v1alpha1.Rollout) []string {
 // templateNames are the keys of the templates that the strategy names itself.
 func templateNames(ro *v1alpha1.Rollout) []string {
 	var keys []string
+	for _, t := range trialTemplates(&ro.Spec) {
+		keys = append(keys, templateKey(t))
+	}
 	for _, a := range analyses(&ro.Spec) {
 		for _, t := range a.analysis.Templates {
 			keys = append(keys, templateKey(t))

@@ -25,7 +25,7 @@ func (r *Rollouts) claim(ctx context.Context, ro *v1alpha1.Rollout) ([]*appsv1.R
 		return nil, fmt.Errorf("list replicasets of rollout %s/%s: %w", ro.Namespace, ro.Name, err)
 	}
 	owned := slices.DeleteFunc(oldestFirst(list), func(rs *appsv1.ReplicaSet) bool { return !ownedBy(rs, ro) })
-	if selectorOf(ro) == nil {
+	if selectorOf(ro) == nil || unresolved(ro) || ro.DeletionTimestamp != nil {
 		return owned, nil
 	}
 	var sets []*appsv1.ReplicaSet

@@ -171,7 +171,7 @@ func TestAnExperimentStepGetsTrafficOnlyWithPods(t *testing.T) {
 
 func TestAnAbortEndsTheExperimentAndItsTraffic(t *testing.T) {
 	step := &v1alpha1.RolloutExperimentStep{ScaleDownDelaySeconds: ptr(int32(0)), Templates: []v1alpha1.RolloutExperimentTemplate{
-		{Name: "trial", SpecRef: v1alpha1.CanarySpecRef, Weight: ptr(int32(5)), Metadata: v1alpha1.PodTemplateMetadata{Labels: map[string]string{"role": "trial"}}}}}
+		{Name: "trial", SpecRef: v1alpha1.CanarySpecRef, Weight: ptr(int32(5))}}}
 	l := labIn(shop(t, func(ro *v1alpha1.Rollout) {
 		ro.Spec.Template.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 80}}
 		ro.Spec.Strategy.Canary.Steps = []v1alpha1.CanaryStep{{SetWeight: ptr(int32(25))}, {Experiment: step}}
@@ -179,6 +179,13 @@ func TestAnAbortEndsTheExperimentAndItsTraffic(t *testing.T) {
 	l.both(settled, nil)
 	l.edit(setImage("two"))
 	l.both(60, func() bool { return len(l.routes()) == 3 })
+	hashes := map[string]bool{}
+	for _, rs := range l.crews() {
+		hashes[rs.hash] = true
+	}
+	if len(hashes) != 3 {
+		t.Errorf("the pods of the experiment have the hash of a revision: %+v", l.crews())
+	}
 	l.say(func(ro *v1alpha1.Rollout) { ro.Status.Abort = true })
 	l.both(60, func() bool { return len(l.routes()) == 2 && l.routes()["web-stable"] == 100 })
 	l.both(60, after(60))

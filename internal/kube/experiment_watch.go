@@ -23,7 +23,7 @@ func (w *Watcher) AddExperiments(m manager.Manager, r reconcile.Reconciler, work
 	if err != nil {
 		return err
 	}
-	owner := handler.EnqueueRequestForOwner(m.GetScheme(), m.GetRESTMapper(), &v1alpha1.Experiment{}, handler.OnlyControllerOwner())
+	owner := toOwner("Experiment")
 	return watchAll(ctl, []source.Source{
 		source.Kind[client.Object](w.Cache, &v1alpha1.Experiment{}, &handler.EnqueueRequestForObject{}),
 		source.Kind[client.Object](w.Cache, &appsv1.ReplicaSet{}, owner, predicate.Funcs{UpdateFunc: setChanged}),

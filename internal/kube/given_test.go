@@ -13,6 +13,7 @@ import (
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -138,6 +139,12 @@ func (w *world) interceptor() interceptor.Funcs {
 		SubResourceCreate: func(ctx context.Context, c client.Client, sub string, o client.Object, in client.Object, opts ...client.SubResourceCreateOption) error {
 			if err := note(sub, o); err != nil {
 				return err
+			}
+			if e, ok := in.(*policyv1.Eviction); ok { // the fake client overlooks the preconditions
+				p := &corev1.Pod{}
+				if c.Get(ctx, client.ObjectKeyFromObject(o), p) == nil && e.DeleteOptions != nil && *e.DeleteOptions.Preconditions.UID != p.UID {
+					return apierrors.NewConflict(schema.GroupResource{}, o.GetName(), errors.New("another pod of the same name"))
+				}
 			}
 			return c.SubResource(sub).Create(ctx, o, in, opts...)
 		},

@@ -144,13 +144,13 @@ func (c *Services) used(ctx context.Context, svc *corev1.Service, owner string) 
 		if err != nil && !apierrors.IsNotFound(err) {
 			return false, fmt.Errorf("get rollout %s/%s: %w", svc.Namespace, owner, err)
 		}
-		return err == nil && slices.Contains(serviceNames(ro), svc.Name), nil
+		return err == nil && (mayName(ro) || slices.Contains(serviceNames(ro), svc.Name)), nil
 	}
 	list := &v1alpha1.RolloutList{}
 	if err := c.Live.List(ctx, list, client.InNamespace(svc.Namespace)); err != nil {
 		return false, fmt.Errorf("list rollouts in %s: %w", svc.Namespace, err)
 	}
 	return slices.ContainsFunc(list.Items, func(ro v1alpha1.Rollout) bool {
-		return slices.Contains(serviceNames(&ro), svc.Name)
+		return mayName(&ro) || slices.Contains(serviceNames(&ro), svc.Name)
 	}), nil
 }

@@ -138,6 +138,14 @@ func TestComingAndGoingIsToldOnce(t *testing.T) {
 	if d := cmp.Diff([]string{added}, w.told()); d != "" {
 		t.Errorf("one of the same name: %s", d)
 	}
+	if err := w.client.Delete(context.Background(), w.rollout()); err != nil {
+		t.Fatal(err)
+	}
+	w.create(webRollout()) // before anybody has looked
+	w.observe()
+	if d := cmp.Diff([]string{added}, w.told()); d != "" {
+		t.Errorf("a successor at once: %s", d)
+	}
 }
 
 // Covers: edge 16.

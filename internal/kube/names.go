@@ -10,22 +10,25 @@ import (
 
 // Published labels and annotations (core.md §12).
 const (
-	hashLabel       = v1alpha1.PodTemplateHashLabel
-	typeLabel       = v1alpha1.RolloutTypeLabel
-	stepLabel       = v1alpha1.StepIndexLabel
-	instanceLabel   = v1alpha1.InstanceIDLabel
-	revisionKey     = v1alpha1.RevisionAnnotation
-	historyKey      = v1alpha1.RevisionHistoryAnnotation
-	desiredKey      = v1alpha1.DesiredReplicasAnnotation
-	metadataKey     = v1alpha1.EphemeralMetadataAnnotation
-	deadlineKey     = v1alpha1.ScaleDownDeadlineAnnotation
-	managedKey      = v1alpha1.ManagedByAnnotation
-	lastAppliedKey  = v1alpha1.LastAppliedAnnotation
-	notifiedKey     = v1alpha1.NotifiedAnnotation
-	copiedKey       = "penstock.io/copied-annotations"
-	hostTopology    = "kubernetes.io/hostname"
-	maxHistory      = 10 // entries of the revision history
-	eventsComponent = "rollouts-controller"
+	hashLabel      = v1alpha1.PodTemplateHashLabel
+	typeLabel      = v1alpha1.RolloutTypeLabel
+	stepLabel      = v1alpha1.StepIndexLabel
+	instanceLabel  = v1alpha1.InstanceIDLabel
+	revisionKey    = v1alpha1.RevisionAnnotation
+	historyKey     = v1alpha1.RevisionHistoryAnnotation
+	desiredKey     = v1alpha1.DesiredReplicasAnnotation
+	metadataKey    = v1alpha1.EphemeralMetadataAnnotation
+	deadlineKey    = v1alpha1.ScaleDownDeadlineAnnotation
+	managedKey     = v1alpha1.ManagedByAnnotation
+	lastAppliedKey = v1alpha1.LastAppliedAnnotation
+	notifiedKey    = v1alpha1.NotifiedAnnotation
+	workloadKey    = v1alpha1.WorkloadGenerationAnnotation
+	copiedKey      = "penstock.io/copied-annotations"
+	hostTopology   = "kubernetes.io/hostname"
+	// workloadFinalizer keeps a Rollout until its pods are handed back to the workload.
+	workloadFinalizer = "penstock.io/workload"
+	maxHistory        = 10 // entries of the revision history
+	eventsComponent   = "rollouts-controller"
 )
 
 // EventsComponent is the source component of every event, as published.

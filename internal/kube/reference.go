@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -14,9 +13,26 @@ import (
 // +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=argoproj.io,resources=analysistemplates;clusteranalysistemplates,verbs=get;list;watch
 
-// check puts what is wrong with the Rollout, or with what it names, into the snapshot. What could not be read is trouble, and nothing is said about it.
+// misread reports a Rollout whose strategy, selector or number of pods is not what its
+// user meant. Nothing that it names is looked up, adopted, released or steered then.
+func misread(s *Seen) bool {
+	s.Snapshot.Trouble = rollout.Misread(&s.Rollout.Spec)
+	if len(s.Snapshot.Trouble) == 0 {
+		return false
+	}
+	s.Snapshot.Invalid = rollout.InvalidMessage(s.Rollout.Name,
+		rollout.Validate(s.Rollout.Namespace, s.Rollout.Name, &s.Rollout.Spec, nil))
+	return true
+}
+
+// mayName reports that a Rollout names more than can be read of it, so that nothing may
+// be released because it does not name it.
+func mayName(ro *v1alpha1.Rollout) bool { return len(ro.Spec.Malformed) > 0 }
+
+// check puts what is wrong with the Rollout, or with what it names, into the snapshot.
+// What could not be looked up is trouble, and nothing is said about it.
 func (r *Rollouts) check(ctx context.Context, s *Seen, services map[string]*corev1.Service) {
-	refs := &rollout.References{Routes: s.routes}
+	refs := &rollout.References{Routes: s.routes, Workload: s.unresolved}
 	if len(s.Snapshot.Trouble) == 0 {
 		refs.Services = map[string]rollout.ServiceRef{}
 		for name, svc := range services {
@@ -68,7 +84,10 @@ func templateRefs(t analysis.Templates) map[rollout.TemplateKey]rollout.Template
 	refs := map[rollout.TemplateKey]rollout.TemplateRef{}
 	for scope, list := range map[bool]map[string]v1alpha1.AnalysisTemplateSpec{false: t.Namespaced, true: t.Cluster} {
 		for name, spec := range list {
-			ref := rollout.TemplateRef{Args: spec.Args, Nested: spec.Templates, Err: malformed(spec.Malformed)}
+			ref := rollout.TemplateRef{Args: spec.Args, Nested: spec.Templates}
+			if len(spec.Malformed) > 0 {
+				ref.Err = spec.Malformed[0].String()
+			}
 			for i := range spec.Metrics {
 				ref.Metrics = append(ref.Metrics, metricRef(&spec.Metrics[i]))
 			}
@@ -76,15 +95,6 @@ func templateRefs(t analysis.Templates) map[rollout.TemplateKey]rollout.Template
 		}
 	}
 	return refs
-}
-
-// malformed names the first value of a template that could not be read: a run without it
-// would measure something else.
-func malformed(list []v1alpha1.Malformed) string {
-	if len(list) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%s: Invalid value: %s: %s", list[0].Path, list[0].Value, list[0].Why)
 }
 
 // metricRef says whether a metric ends: it has no interval, or a count, which may be an

@@ -2,6 +2,10 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -9,9 +13,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -173,7 +182,59 @@ func TestEvictionThatFails(t *testing.T) {
 	if err := w.client.Delete(context.Background(), w.podOf("a", "abc")); err != nil {
 		t.Fatal(err)
 	}
+	w.create(w.podOf("a", "abc", func(p *corev1.Pod) { p.UID = "successor" }))
+	err = w.rollouts.Apply(context.Background(), s, rollout.Plan{Actions: []rollout.Action{rollout.Restart{Pod: "a", Hash: "abc"}}})
+	if err == nil || len(w.observe().Snapshot.Pods) != 1 {
+		t.Error("another pod of the same name was evicted")
+	}
+	if err := w.client.Delete(context.Background(), w.podOf("a", "abc")); err != nil {
+		t.Fatal(err)
+	}
 	if err := w.rollouts.Apply(context.Background(), s, rollout.Plan{Actions: []rollout.Action{rollout.Restart{Pod: "a", Hash: "abc"}}}); err != nil {
 		t.Errorf("a pod that has gone meanwhile is an error: %v", err)
+	}
+}
+
+// TestEvictionOnTheWire holds what the fake client overlooks: that the API server gets a
+// policy/v1 Eviction of just this pod.
+func TestEvictionOnTheWire(t *testing.T) {
+	scheme, err := NewScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var path string
+	var sent policyv1.Eviction
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path = r.Method + " " + r.URL.Path
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			_, _, err = serializer.NewCodecFactory(scheme).UniversalDeserializer().Decode(body, nil, &sent)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusTooManyRequests)
+		if err := json.NewEncoder(w).Encode(apierrors.NewTooManyRequests("Cannot evict pod", 0).ErrStatus); err != nil {
+			t.Error(err)
+		}
+	}))
+	defer server.Close()
+	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion})
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace)
+	c, err := client.New(&rest.Config{Host: server.URL}, client.Options{Scheme: scheme, Mapper: mapper})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := NewRollouts(Clients{Plain: c})
+	s := Seen{Rollout: webRollout(), pods: map[string]types.UID{"a": "uid-a"}}
+	if err := r.restart(context.Background(), &s, rollout.Restart{Pod: "a"}); err != nil {
+		t.Errorf("got %v", err)
+	}
+	if path != "POST /api/v1/namespaces/shop/pods/a/eviction" || sent.Name != "a" || sent.DeleteOptions == nil || *sent.DeleteOptions.Preconditions.UID != "uid-a" {
+		t.Errorf("%s: %+v", path, sent)
+	}
+	if !r.justRefused(&s) {
+		t.Error("the refusal is forgotten")
 	}
 }

@@ -43,7 +43,7 @@ func (r *Rollouts) observeSets(ctx context.Context, s *Seen) error {
 	slices.SortStableFunc(s.Snapshot.Revisions, func(a, b rollout.Revision) int {
 		return cmp.Or(cmp.Compare(b.Number, a.Number), b.Created.Compare(a.Created), cmp.Compare(a.Name, b.Name))
 	})
-	if current != nil {
+	if current != nil || unresolved(ro) {
 		return nil
 	}
 	return r.observeName(ctx, s, sets)
@@ -102,6 +102,13 @@ func ownerOf(ro *v1alpha1.Rollout) metav1.OwnerReference {
 // currentOf finds the revision of the template among owned sets, oldest first: by the
 // hash, then by meaning, because the hash depends on the library that made it.
 func currentOf(sets []*appsv1.ReplicaSet, ro *v1alpha1.Rollout, hash string) *appsv1.ReplicaSet {
+	if unresolved(ro) { // the hash is that of the last pass
+		i := slices.IndexFunc(sets, func(rs *appsv1.ReplicaSet) bool { return rs.Labels[hashLabel] == hash })
+		if i < 0 {
+			return nil
+		}
+		return sets[i]
+	}
 	// With a collision the hash may belong to another template, so both must agree.
 	for _, rs := range sets {
 		if rs.Labels[hashLabel] == hash && (ro.Status.CollisionCount == nil || sameTemplate(rs, &ro.Spec.Template)) {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/loop"
@@ -51,6 +52,8 @@ type Rollouts struct {
 	Events record.EventRecorder
 	// Plugins calls the step plugins; nil when there are none to call.
 	Plugins *Plugins
+	// Sets reads the ReplicaSets that workloadRefs name; nil means Reader.
+	Sets client.Reader
 	// Watch makes changes of further kinds wake their Rollouts; nil when nothing is watched.
 	Watch func(context.Context, []schema.GroupVersionKind) error
 
@@ -91,10 +94,13 @@ type Seen struct {
 	retry    time.Time
 	// routes is the first fault of the routes, with its path.
 	routes string
-	// unrouted says why no router serves the Rollout.
-	unrouted string
+	// unrouted says why no router serves the Rollout, unresolved why spec.workloadRef
+	// gives no template.
+	unrouted, unresolved string
 	// blind: a Service that the strategy names could not be read.
 	blind bool
+	// deployment is what spec.workloadRef names, nil unless it is one.
+	deployment *appsv1.Deployment
 	// pods are the pods by name, while a restart is due.
 	pods map[string]types.UID
 }
@@ -111,7 +117,7 @@ func (r *Rollouts) Observe(ctx context.Context, key loop.Key, now time.Time) (Se
 	ro := &v1alpha1.Rollout{}
 	err := r.Reader.Get(ctx, key, ro)
 	switch {
-	case apierrors.IsNotFound(err), err == nil && ro.DeletionTimestamp != nil:
+	case apierrors.IsNotFound(err), err == nil && ro.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(ro, workloadFinalizer):
 		return Seen{}, r.leave(ctx, key, err != nil)
 	case err != nil:
 		return Seen{}, fmt.Errorf("get rollout %s: %w", key, err)
@@ -126,6 +132,14 @@ func (r *Rollouts) Observe(ctx context.Context, key loop.Key, now time.Time) (Se
 	if c := ro.Spec.Strategy.Canary; c != nil {
 		s.Snapshot.StepsHash = v1alpha1.StepHash(c.Steps)
 	}
+	s.Snapshot.Finalizer = controllerutil.ContainsFinalizer(ro, workloadFinalizer)
+	if at := ro.DeletionTimestamp; at != nil {
+		s.Snapshot.Deleting, s.Snapshot.DeletedAt = true, at.Time
+	}
+	if misread(&s) {
+		return s, nil
+	}
+	r.observeWorkload(ctx, &s)
 	if err := r.observeSets(ctx, &s); err != nil {
 		return Seen{}, err
 	}

@@ -76,6 +76,6 @@ func (r *Rollouts) steers(ctx context.Context, table Routing, owner string, u *u
 		return false, fmt.Errorf("get rollout %s/%s: %w", u.GetNamespace(), owner, err)
 	}
 	t := targetOf(ro)
-	return t.Routing != nil && table.Uses(t.Routing) && slices.Contains(table.Objects(t), traffic.Ref{
+	return mayName(ro) || t.Routing != nil && table.Uses(t.Routing) && slices.Contains(table.Objects(t), traffic.Ref{
 		Group: table.Signed.Group, Kind: table.Signed.Kind, Namespace: u.GetNamespace(), Name: u.GetName()}), nil
 }

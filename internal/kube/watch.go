@@ -36,7 +36,9 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 // providers are watched from the first Rollout on that uses them, so a cluster without
 // them needs neither their CRDs nor rights to them.
 type Watcher struct {
-	Cache   cache.Cache
+	Cache cache.Cache
+	// Sets is the cache of the ReplicaSets that workloadRefs name; nil means Cache.
+	Sets    cache.Cache
 	Mapper  apimeta.RESTMapper
 	Routers []Routing
 	// Namespaced leaves out what is cluster-wide: ClusterAnalysisTemplates.
@@ -87,20 +89,33 @@ func (w *Watcher) informer(ctx context.Context, gvk schema.GroupVersionKind) (ca
 	if _, err := w.Mapper.RESTMapping(gvk.GroupKind(), gvk.Version); err != nil {
 		return nil, err
 	}
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(gvk)
-	inf, err := w.Cache.GetInformer(ctx, u, cache.BlockUntilSynced(false))
+	object, from, events := w.source(gvk)
+	inf, err := from.GetInformer(ctx, object, cache.BlockUntilSynced(false))
 	if err != nil {
 		return nil, err
 	}
-	changed := func(o any) { w.routeChanged(gvk, o) }
-	if _, err := inf.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc: changed, DeleteFunc: changed, UpdateFunc: func(_, o any) { changed(o) },
-	}); err != nil {
+	if _, err := inf.AddEventHandler(events); err != nil {
 		return nil, err
 	}
 	w.watched[gvk] = inf
 	return inf, nil
+}
+
+// source is what to watch a kind as, where, and what its changes do: workloads as Go types,
+// routes as they are.
+func (w *Watcher) source(gvk schema.GroupVersionKind) (client.Object, cache.Cache, toolscache.ResourceEventHandler) {
+	if kind, is := workloadKinds[gvk.GroupKind()]; is {
+		from := w.Cache
+		if _, set := kind.empty().(*appsv1.ReplicaSet); set && w.Sets != nil {
+			from = w.Sets
+		}
+		return kind.empty(), from, w.workloadEvents(gvk)
+	}
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(gvk)
+	changed := func(o any) { w.routeChanged(gvk, o) }
+	return u, w.Cache, toolscache.ResourceEventHandlerFuncs{
+		AddFunc: changed, DeleteFunc: changed, UpdateFunc: func(_, o any) { changed(o) }}
 }
 
 // routeChanged wakes the Rollouts that name the object, and those that may find it by a
@@ -158,7 +173,7 @@ func (w *Watcher) AddRollouts(m manager.Manager, r reconcile.Reconciler, workers
 	if err != nil {
 		return err
 	}
-	owner := handler.EnqueueRequestForOwner(m.GetScheme(), m.GetRESTMapper(), &v1alpha1.Rollout{}, handler.OnlyControllerOwner())
+	owner := toOwner("Rollout")
 	sources := []source.Source{
 		source.Func(func(_ context.Context, q queue) error {
 			w.mu.Lock()
@@ -188,6 +203,9 @@ func (w *Watcher) orphan(ctx context.Context, q queue, o client.Object) {
 		return
 	}
 	w.matching(ctx, q, o.GetNamespace(), func(ro *v1alpha1.Rollout) bool {
+		if ro.Spec.Selector == nil {
+			return ro.Spec.WorkloadRef != nil // whose selector is not known here
+		}
 		sel, err := metav1.LabelSelectorAsSelector(ro.Spec.Selector)
 		return err == nil && !sel.Empty() && sel.Matches(labels.Set(o.GetLabels()))
 	})

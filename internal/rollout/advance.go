@@ -37,11 +37,25 @@ func advance(v *view, g goal, t tests) (v1alpha1.RolloutStatus, []Note) {
 		p.step(g, t)
 	}
 	p.tellWeights()
+	p.reach()
 	p.conditions()
 	p.st.Phase, p.st.Message = phase(v, &p.st)
 	p.st.Duration = attempt(p)
 	p.tellPause()
 	return p.st, p.notes
+}
+
+// reach keeps the most pods that were up since something else than pods has moved.
+func (p *progress) reach() {
+	a, b := &p.Status, &p.st
+	up := b.ReadyReplicas + b.AvailableReplicas
+	b.Reached = max(a.Reached, up)
+	moved := a.CurrentPodHash != b.CurrentPodHash || a.StableRS != b.StableRS || a.UpdatedReplicas != b.UpdatedReplicas ||
+		(a.CurrentStepIndex == nil) != (b.CurrentStepIndex == nil) ||
+		a.CurrentStepIndex != nil && b.CurrentStepIndex != nil && *a.CurrentStepIndex != *b.CurrentStepIndex
+	if moved {
+		b.Reached = up
+	}
 }
 
 func (p *progress) event(r Reason, format string, args ...any) {

@@ -52,6 +52,9 @@ func (v *view) keepsDeadline(r *Revision) bool {
 
 // scale moves a revision towards a count, no lower than its live traffic needs.
 func (v *view) scale(r *Revision, to int32) ([]Action, []Note) {
+	if r.Deleting {
+		return nil, nil // nobody acts on its size any more
+	}
 	if to < r.Desired {
 		low, why := v.floor(r, to)
 		if low >= r.Desired {
@@ -59,7 +62,7 @@ func (v *view) scale(r *Revision, to int32) ([]Action, []Note) {
 		}
 		return []Action{v.scaled(r, max(low, to))}, why
 	}
-	if to == r.Desired || r.Deleting {
+	if to == r.Desired {
 		return nil, nil
 	}
 	return []Action{v.scaled(r, to)}, nil
@@ -126,6 +129,8 @@ func (v *view) holdAborted(g goal) ([]Action, []Note) {
 // retire gives a revision its deadline, and takes its pods when that has passed.
 func (v *view) retire(r *Revision, delay int32) ([]Action, []Note) {
 	switch {
+	case r.Deleting:
+		return nil, nil
 	case r.RetireUnreadable, delay <= 0, !r.RetireAt.IsZero() && !v.Now.Before(r.RetireAt):
 		return v.scale(r, 0)
 	case r.RetireAt.IsZero():

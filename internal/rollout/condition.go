@@ -102,9 +102,11 @@ func (p *progress) progressing(complete, healthy bool) {
 	case st.Abort:
 		p.progressAborted(oldReason)
 	case p.current == nil:
-		if p.mode != changed || old == nil {
-			set(metav1.ConditionTrue, reasonCreated, fmt.Sprintf("Created new replica set %q", p.Name+"-"+p.hash))
+		if p.mode == changed { // a new update begins, and with it its deadline
+			dropCondition(st, v1alpha1.RolloutProgressing)
 		}
+		set(metav1.ConditionTrue, reasonCreated, fmt.Sprintf("Created new replica set %q", p.Name+"-"+p.hash))
+		keepTransition(st, old)
 	case oldReason == reasonAborted:
 		set(metav1.ConditionUnknown, reasonRetry, "Retrying Rollout after abort")
 	case paused && !complete:
@@ -150,13 +152,15 @@ func (p *progress) fellIll() bool {
 	return c != nil && c.Status == corev1.ConditionTrue && !p.healthy()
 }
 
-// progressed is the published progress test (core.md §7.3.3).
+// progressed is the published progress test (core.md §7.3.3), with one difference: pods
+// that come and go make no progress until there are more of them than there ever were
+// since the last progress of another kind (rivals.md no. 42).
 func (p *progress) progressed() bool {
 	a, b := &p.Status, &p.st
 	moved := a.CurrentStepIndex != nil && b.CurrentStepIndex != nil && *a.CurrentStepIndex != *b.CurrentStepIndex
-	return b.UpdatedReplicas != a.UpdatedReplicas ||
+	return b.UpdatedReplicas != a.UpdatedReplicas || b.CurrentPodHash != a.CurrentPodHash ||
 		b.Replicas-b.UpdatedReplicas < a.Replicas-a.UpdatedReplicas ||
-		b.ReadyReplicas > a.ReadyReplicas || b.AvailableReplicas > a.AvailableReplicas ||
+		b.ReadyReplicas+b.AvailableReplicas > a.Reached && (b.ReadyReplicas > a.ReadyReplicas || b.AvailableReplicas > a.AvailableReplicas) ||
 		b.StableRS != a.StableRS || b.CurrentStepHash != a.CurrentStepHash || moved ||
 		b.BlueGreen.ActiveSelector != a.BlueGreen.ActiveSelector || b.BlueGreen.PreviewSelector != a.BlueGreen.PreviewSelector
 }
@@ -166,7 +170,8 @@ func (p *progress) indefinite() bool {
 	if s, ok := p.at(); ok && (s.kind == pauseStep || s.kind == analysisStep || s.kind == experimentStep) {
 		return true
 	}
-	return p.paused() || slices.ContainsFunc(p.others, func(r *Revision) bool { return !r.RetireAt.IsZero() })
+	was := getCondition(&p.Status, v1alpha1.RolloutPaused)
+	return p.paused() || was != nil && was.Status == corev1.ConditionTrue || slices.ContainsFunc(p.others, func(r *Revision) bool { return !r.RetireAt.IsZero() })
 }
 
 func (v *view) progressDeadline() time.Duration {

@@ -8,6 +8,9 @@ import (
 // Decide answers what to do about one Rollout, given everything that is known of it.
 func Decide(s Snapshot) Plan {
 	v := newView(&s)
+	if s.Deleting {
+		return release(v)
+	}
 	if s.Invalid != "" {
 		return invalid(v)
 	}
@@ -20,6 +23,8 @@ func Decide(s Snapshot) Plan {
 	p.Actions = append(p.Actions, affinities(v)...)
 	evict, why, restarted, again := restarts(v)
 	p.Actions, p.Notes = append(p.Actions, evict...), append(p.Notes, why...)
+	handed, why := workload(v)
+	p.Actions, p.Notes = append(p.Actions, handed...), append(p.Notes, why...)
 	p.Actions = append(p.Actions, oldRevisions(v)...)
 
 	var notes []Note

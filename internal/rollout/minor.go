@@ -20,7 +20,7 @@ func Minor(before, after *v1alpha1.RolloutStatus) bool {
 
 func uncounted(st *v1alpha1.RolloutStatus) v1alpha1.RolloutStatus {
 	c := *st
-	c.Replicas, c.UpdatedReplicas, c.ReadyReplicas, c.AvailableReplicas, c.HPAReplicas = 0, 0, 0, 0, 0
+	c.Replicas, c.UpdatedReplicas, c.ReadyReplicas, c.AvailableReplicas, c.HPAReplicas, c.Reached = 0, 0, 0, 0, 0, 0
 	c.Conditions = slices.Clone(c.Conditions)
 	for i := range c.Conditions {
 		if p := &c.Conditions[i]; p.Type == v1alpha1.RolloutProgressing {

@@ -65,6 +65,11 @@ const (
 	// Restarting: pods from before spec.restartAt are still there, or their successors are
 	// not available yet.
 	Restarting Reason = "Restarting"
+	// WorkloadRemains: the referenced Deployment keeps pods until the rollout has enough.
+	WorkloadRemains Reason = "WorkloadRemains"
+	// HandingBack: the Rollout is being deleted, and waits until the referenced Deployment
+	// serves in its place.
+	HandingBack Reason = "HandingBack"
 	// ScaleDownDelayed: a revision keeps its pods until its scale-down deadline.
 	ScaleDownDelayed Reason = "ScaleDownDelayed"
 )

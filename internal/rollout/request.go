@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
@@ -11,8 +12,9 @@ import (
 // StatusSubresource is the value of Patch.Subresource for the status.
 const StatusSubresource = "status"
 
-// Patch is one JSON merge patch of a Rollout that carries a user's wish. The bytes are
-// published (surfaces.md §1.3): other tools and controllers know them.
+// Patch is one JSON merge patch of a Rollout, or of an AnalysisRun or Experiment, that
+// carries a user's wish. The bytes are published (surfaces.md §1.3): other tools and
+// controllers know them.
 type Patch struct {
 	// Subresource is StatusSubresource, or "" for the main resource.
 	Subresource string
@@ -51,6 +53,19 @@ func Retry() []Patch { return []Patch{statusPatch(`{"status":{"abort":false}}`)}
 
 // Pause holds the rollout where it is until Promote.
 func Pause() []Patch { return []Patch{{Body: []byte(`{"spec":{"paused":true}}`)}} }
+
+// RestartAt asks for all pods that were made before a moment to be replaced. A moment to
+// come is waited for.
+func RestartAt(at time.Time) []Patch {
+	return []Patch{{Body: fmt.Appendf(nil, `{"spec":{"restartAt":%q}}`, at.UTC().Format(time.RFC3339))}}
+}
+
+// Terminate ends an AnalysisRun or an Experiment.
+func Terminate() []Patch { return []Patch{{Body: []byte(`{"spec":{"terminate":true}}`)}} }
+
+// RetryExperiment starts an Experiment anew: it forgets how far it was. Its status is
+// part of the main resource, whose spec it leaves alone.
+func RetryExperiment() []Patch { return []Patch{{Body: []byte(`{"status":null}`)}} }
 
 // Promote lets the rollout go on, in the order in which the patches are to be sent. No
 // patches and no error mean that there is nothing to promote: say so. A rollout that is

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -58,6 +59,11 @@ func TestVerbsThatNeedNoRolloutSendThePublishedBytes(t *testing.T) {
 		"abort": {Abort(), `status {"status":{"abort":true}} or {"status":{"abort":true}}`},
 		"retry": {Retry(), `status {"status":{"abort":false}} or {"status":{"abort":false}}`},
 		"pause": {Pause(), `main {"spec":{"paused":true}}`},
+
+		"restart now":               {RestartAt(time.Date(2026, 5, 4, 3, 2, 1, 999, time.UTC)), `main {"spec":{"restartAt":"2026-05-04T03:02:01Z"}}`},
+		"restart from another zone": {RestartAt(time.Date(2026, 5, 4, 3, 2, 1, 0, time.FixedZone("", -2*3600))), `main {"spec":{"restartAt":"2026-05-04T05:02:01Z"}}`},
+		"terminate":                 {Terminate(), `main {"spec":{"terminate":true}}`},
+		"retry an experiment":       {RetryExperiment(), `main {"status":null}`},
 	} {
 		if diff := cmp.Diff([]string{c.want}, sent(c.patches)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

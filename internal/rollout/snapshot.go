@@ -55,9 +55,10 @@ type Snapshot struct {
 	// Workload is what spec.workloadRef names, nil without one. Spec.Template, and the
 	// selector where the Rollout has none, are then the workload's.
 	Workload *Workload
-	// Deleting is true once the Rollout has a deletion timestamp; Finalizer says that
-	// ours is on it.
+	// Deleting is true once the Rollout has a deletion timestamp, DeletedAt; Finalizer says
+	// that ours is on it.
 	Deleting, Finalizer bool
+	DeletedAt           time.Time
 
 	// Invalid is the first validation problem in published words; empty for a valid spec.
 	Invalid string

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/traffic"
 )
 
 // trials finds the Experiment of the position, and starts, stops and deletes what is
@@ -84,7 +85,7 @@ func (v *view) oldTrials(t *tests) (acts []Action) {
 	good, bad := v.Spec.SuccessfulRunHistoryLimitOrDefault(), v.Spec.UnsuccessfulRunHistoryLimitOrDefault()
 	var order []*Experiment
 	for i := range v.Experiments {
-		if x := &v.Experiments[i]; x.Phase.Completed() && x != t.trial && !x.Deleting && x.Name != v.Status.Canary.CurrentExperiment {
+		if x := &v.Experiments[i]; x.Phase.Completed() && x != t.trial && !x.Deleting && x.Name != v.Status.Canary.CurrentExperiment && !v.trialServes(x) {
 			order = append(order, x)
 		}
 	}
@@ -101,4 +102,23 @@ func (v *view) oldTrials(t *tests) (acts []Action) {
 		acts = append(acts, DeleteExperiment{x.Name})
 	}
 	return acts
+}
+
+// trialServes reports that an Experiment's pods are, or may still be, a destination: they
+// would go with it.
+func (v *view) trialServes(x *Experiment) bool {
+	var hashes []string
+	if w := v.Status.Canary.Weights; w != nil {
+		for _, d := range w.Additional {
+			hashes = append(hashes, d.PodTemplateHash)
+		}
+	}
+	for _, s := range append([]traffic.Split{v.Traffic.Written}, v.Traffic.Live...) {
+		for _, d := range s.Extras() {
+			hashes = append(hashes, d.Hash)
+		}
+	}
+	return slices.ContainsFunc(x.Templates, func(t ExperimentTemplate) bool {
+		return t.Hash != "" && slices.Contains(hashes, t.Hash) || t.Available > 0
+	})
 }

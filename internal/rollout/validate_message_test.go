@@ -13,7 +13,7 @@ import (
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
-// Covers: defect 21, outage 48
+// Covers: defect 21.
 func TestTheMessageListsAllProblemsAndBeginsAsPublished(t *testing.T) {
 	first := Problem{Path: "spec.a", Where: "spec.a", Text: "spec.a: Required value"}
 	for name, c := range map[string]struct {
@@ -33,7 +33,7 @@ func TestTheMessageListsAllProblemsAndBeginsAsPublished(t *testing.T) {
 	}
 }
 
-// Covers: defect 21
+// Covers: defect 21.
 func TestALongMessageIsBounded(t *testing.T) {
 	many := func(n, size int) (all []Problem) {
 		for i := range n {
@@ -63,7 +63,7 @@ func TestALongMessageIsBounded(t *testing.T) {
 
 // Whoever follows the published path in the manifest must get to the field.
 //
-// Covers: defect 21
+// Covers: defect 21.
 func TestWhereLeadsToTheFieldOfTheManifest(t *testing.T) {
 	const affinity = "antiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: {weight: 0}}"
 	for name, c := range map[string]struct {
@@ -121,7 +121,7 @@ func readSpec(t testing.TB, text string) *v1alpha1.RolloutSpec {
 	return spec
 }
 
-// Covers: edge 25
+// Covers: edge 25.
 func TestWhatCouldNotBeReadIsSaidFirstAndHidesWhatFollows(t *testing.T) {
 	const base = "selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: web"
 	for name, c := range map[string]struct {
@@ -130,6 +130,8 @@ func TestWhatCouldNotBeReadIsSaidFirstAndHidesWhatFollows(t *testing.T) {
 	}{
 		"a memory in words": {"{" + base + ", resources: {limits: {memory: abc}}}]}}, strategy: {canary: {}}}",
 			[]string{`spec.template.spec.containers[0].resources.limits[memory]: Invalid value: "abc": quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'`}},
+		"volumes hide that they are not found": {"{" + base + ", volumeMounts: [{name: v, mountPath: /a}]}], volumes: {name: v}}}, strategy: {canary: {}}}",
+			[]string{`spec.template.spec.volumes: Invalid value: {"name":"v"}: must be a list`}},
 		"a step hides that it is empty": {"{" + base + "}]}}, strategy: {canary: {steps: [{setWeight: x}, {}]}}}",
 			[]string{`spec.strategy.canary.steps[0].setWeight: Invalid value: "x": must be a whole number of 32 bits`,
 				`spec.strategy.steps[1]: Invalid value: "step.Experiment: true step.Pause: true step.SetWeight: true step.Analysis: true step.SetCanaryScale: true ` +

@@ -25,6 +25,8 @@ const (
 	stableA    = "strategy: {canary: {stableService: a}}"
 	background = "strategy: {canary: {analysis: {templates: [{templateName: t}]}}}"
 	inStep     = "strategy: {canary: {steps: [{analysis: {templates: [{templateName: t}]}}]}}"
+	inTrial    = "strategy: {canary: {steps: [{experiment: {templates: [], analyses: [{name: a, templateName: u}, {name: b, templateName: t}]}}]}}"
+	referring  = "{selector: null, template: null, workloadRef: {name: w}}"
 	bgPath     = "spec.strategy.canary.analysis.templates: "
 	stepPath   = "spec.strategy.canary.steps[0].analysis.templates: "
 )
@@ -102,6 +104,19 @@ var referenceRows = map[string]row{
 			`spec.strategy.blueGreen.prePromotionAnalysis.templates: Invalid value: "t": AnalysisTemplate 't' not found`,
 			`spec.strategy.blueGreen.postPromotionAnalysis.templates: Invalid value: "t": AnalysisTemplate 't' not found`,
 		},
+	},
+	"the templates of an experiment are missing": {
+		bad: inTrial, badRefs: templates(map[string]TemplateRef{"u": {}}), good: inTrial, goodRefs: templates(map[string]TemplateRef{"t": endless, "u": {}}),
+		want: []string{`spec.strategy.canary.steps[0].experiment.analyses[1].templateName: Invalid value: "t": AnalysisTemplate 't' not found`},
+	},
+	"the workload gives no template": {
+		bad: referring, badRefs: &References{Workload: `deployments.apps "w" not found`}, good: referring, goodRefs: &References{},
+		want: []string{`deployments.apps "w" not found`},
+	},
+	"an error of the workload comes first, and means nothing without one": {
+		bad: "{replicas: -1, selector: null, template: null, workloadRef: {name: w}}", badRefs: &References{Workload: "no"},
+		good: "replicas: 1", goodRefs: &References{Workload: "no"},
+		want: []string{"no", "spec.replicas: Invalid value: -1: must be greater than or equal to 0"},
 	},
 	"a template that a template names is missing": {
 		bad: inStep, badRefs: templates(map[string]TemplateRef{"t": {Nested: nested("u", "t2")}, "t2": {}}),

@@ -110,6 +110,42 @@ var templateRows = map[string]row{
 		good: "template: {spec: {initContainers: [{name: init, image: a}]}}",
 		want: []string{`spec.template.spec.initContainers[0].name: Duplicate value: "web"`},
 	},
+	"7 a port must have a number": {
+		bad: `template: {spec: {volumes: [{name: v}], containers: [{name: a, image: a, ports: [{name: x}]}]}}`, good: `template: {spec: {volumes: [{name: v}], containers: [{name: a, image: a, ports: [{containerPort: 80}]}]}}`,
+		want: []string{`spec.template.spec.containers[0].ports[0].containerPort: Required value`},
+	},
+	"7 a port must exist": {
+		bad: `template: {spec: {volumes: [{name: v}], containers: [{name: a, image: a, ports: [{containerPort: 70000}]}]}}`, good: `template: {spec: {volumes: [{name: v}], containers: [{name: a, image: a, ports: [{containerPort: 65535}]}]}}`,
+		want: []string{`spec.template.spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive`},
+	},
+	"7 an environment variable must have a name": {
+		bad: `template: {spec: {volumes: [{name: v}], containers: [{name: a, image: a, env: [{value: x}]}]}}`, good: `template: {spec: {volumes: [{name: v}], containers: [{name: a, image: a, env: [{name: x}]}]}}`,
+		want: []string{`spec.template.spec.containers[0].env[0].name: Required value`},
+	},
+	"7 a mount must name a volume": {
+		bad: `template: {spec: {volumes: [{name: v}], containers: [{name: a, image: a, volumeMounts: [{mountPath: /a}]}]}}`, good: `template: {spec: {volumes: [{name: v}], containers: [{name: a, image: a, volumeMounts: [{mountPath: /a, name: v}]}]}}`,
+		want: []string{`spec.template.spec.containers[0].volumeMounts[0].name: Required value`},
+	},
+	"7 a mount must name a volume that is there": {
+		bad: `template: {spec: {volumes: [{name: v}], containers: [{name: a, image: a, volumeMounts: [{mountPath: /a, name: w}]}]}}`, good: `template: {spec: {volumes: [{name: v}], containers: [{name: a, image: a, volumeMounts: [{mountPath: /a, name: v}]}]}}`,
+		want: []string{`spec.template.spec.containers[0].volumeMounts[0].name: Not found: "w"`},
+	},
+	"7 a mount must have a path": {
+		bad: `template: {spec: {volumes: [{name: v}], containers: [{name: a, image: a, volumeMounts: [{name: v}]}]}}`, good: `template: {spec: {volumes: [{name: v}], containers: [{name: a, image: a, volumeMounts: [{name: v, mountPath: /a}]}]}}`,
+		want: []string{`spec.template.spec.containers[0].volumeMounts[0].mountPath: Required value`},
+	},
+	"7 mounts must have different paths": {
+		bad: `template: {spec: {volumes: [{name: v}], containers: [{name: a, image: a, volumeMounts: [{name: v, mountPath: /a}, {name: v, mountPath: /a}]}]}}`, good: `template: {spec: {volumes: [{name: v}], containers: [{name: a, image: a, volumeMounts: [{name: v, mountPath: /a}, {name: v, mountPath: /b}]}]}}`,
+		want: []string{`spec.template.spec.containers[0].volumeMounts[1].mountPath: Invalid value: "/a": must be unique`},
+	},
+	"7 a volume must have a name": {
+		bad: `template: {spec: {volumes: [{emptyDir: {}}]}}`, good: `template: {spec: {volumes: [{name: v}]}}`,
+		want: []string{`spec.template.spec.volumes[0].name: Required value`},
+	},
+	"7 volumes must have different names": {
+		bad: `template: {spec: {volumes: [{name: v}, {name: v}]}}`, good: `template: {spec: {volumes: [{name: v}, {name: w}]}}`,
+		want: []string{`spec.template.spec.volumes[1].name: Duplicate value: "v"`},
+	},
 	"7 an unknown restart policy": {
 		bad: "template: {spec: {restartPolicy: always}}", good: "template: {spec: {restartPolicy: Always}}",
 		want: []string{

@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/labels"
-	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -97,9 +96,9 @@ func (p *problems) template(t *corev1.PodTemplateSpec, selector labels.Selector)
 	if len(t.Spec.Containers) == 0 {
 		p.required(at.Child("containers"), "", "add a container to spec.template.spec.containers")
 	}
-	names := map[string]bool{}
-	p.containers(t.Spec.Containers, at.Child("containers"), names)
-	p.containers(t.Spec.InitContainers, at.Child("initContainers"), names)
+	names, volumes := map[string]bool{}, p.volumes(t.Spec.Volumes, at.Child("volumes"))
+	p.containers(t.Spec.Containers, at.Child("containers"), names, volumes)
+	p.containers(t.Spec.InitContainers, at.Child("initContainers"), names, volumes)
 	restart := at.Child("restartPolicy")
 	known := []corev1.RestartPolicy{corev1.RestartPolicyAlways, corev1.RestartPolicyOnFailure, corev1.RestartPolicyNever}
 	if t.Spec.RestartPolicy != "" && !slices.Contains(known, t.Spec.RestartPolicy) {
@@ -115,25 +114,5 @@ func (p *problems) template(t *corev1.PodTemplateSpec, selector labels.Selector)
 	if t.Spec.ActiveDeadlineSeconds != nil {
 		p.add(field.Forbidden(at.Child("activeDeadlineSeconds"), "activeDeadlineSeconds in ReplicaSet is not Supported"),
 			"remove activeDeadlineSeconds")
-	}
-}
-
-func (p *problems) containers(list []corev1.Container, at *field.Path, names map[string]bool) {
-	for i := range list {
-		c, at := &list[i], at.Index(i)
-		if c.Name == "" {
-			p.required(at.Child("name"), "", "give the container a name")
-		} else {
-			for _, text := range utilvalidation.IsDNS1123Label(c.Name) {
-				p.invalid(at.Child("name"), c.Name, text, "use small letters, digits and dashes in the container's name")
-			}
-		}
-		if c.Image == "" {
-			p.required(at.Child("image"), "", "give the container an image")
-		}
-		if c.Name != "" && names[c.Name] {
-			p.add(field.Duplicate(at.Child("name"), c.Name), "give each container a name of its own")
-		}
-		names[c.Name] = true
 	}
 }

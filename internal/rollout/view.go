@@ -81,6 +81,8 @@ func newView(s *Snapshot) *view {
 func (v *view) where() mode {
 	st := &v.Status
 	switch {
+	case st.CurrentPodHash == "" && st.ObservedGeneration == "":
+		return changed // seen for the first time
 	case st.CurrentPodHash != "" && st.CurrentPodHash != v.hash, st.CurrentStepHash != v.StepsHash:
 		return changed
 	case v.stable == nil:

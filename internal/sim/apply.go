@@ -38,7 +38,7 @@ func (w *World) do(seen *rollout.Snapshot, a rollout.Action) {
 		w.Rollout.Spec.Replicas = &one
 		w.Rollout.Generation++
 	case rollout.Scale:
-		if r := w.rev(x.Hash); r != nil && r.desired == x.From { // resourceVersion precondition
+		if r := w.rev(x.Hash); r != nil && r.desired == x.From && r.goneAt.IsZero() { // resourceVersion precondition
 			w.scale(r, x.To)
 			if x.To == 0 {
 				r.retireAt = time.Time{}
@@ -101,6 +101,9 @@ func (w *World) evict(x rollout.Restart) {
 	r := w.rev(x.Hash)
 	if r == nil {
 		return
+	}
+	if r.desired <= 1 {
+		w.deaths = w.Now // the only pod of a revision: that person wants it so
 	}
 	for i := range r.pods {
 		if fmt.Sprintf("%s-%d", r.hash, i) != x.Pod || !r.pods[i].created.Before(w.Rollout.Spec.RestartAt.Time) {
@@ -165,6 +168,11 @@ func (w *World) follow() {
 			x.pending, x.at = o.hash, w.Now.Add(w.lag())
 		}
 	}
+}
+
+// tickGone lets ReplicaSets go whose deletion was only held up.
+func (w *World) tickGone() {
+	w.revs = slices.DeleteFunc(w.revs, func(r *replicaSet) bool { return !r.goneAt.IsZero() && !w.Now.Before(r.goneAt) })
 }
 
 // tickPlane lets every part that is due arrive.

@@ -41,7 +41,7 @@ func (w *World) Chaos() []string {
 
 // surprise is one thing that somebody does.
 func (w *World) surprise() {
-	switch w.rng.IntN(11) {
+	switch w.rng.IntN(15) {
 	case 0:
 		w.Abort()
 	case 1:
@@ -64,7 +64,65 @@ func (w *World) surprise() {
 		w.SetImage("demo:v1")
 	case 10:
 		w.SetPaused(!w.Rollout.Spec.Paused)
+	case 11:
+		w.RestartPods()
+	case 12:
+		w.deleteAny()
+	case 13:
+		w.pointAny()
+	case 14:
+		w.changeStrategy()
 	}
+}
+
+// deleteAny is a person who deletes some ReplicaSet. A finalizer of somebody else may keep
+// the object, and its pods, for a while.
+func (w *World) deleteAny() {
+	if len(w.revs) == 0 {
+		return
+	}
+	r := w.revs[w.rng.IntN(len(w.revs))]
+	w.deaths = w.Now
+	if w.rng.IntN(2) == 0 {
+		w.log("somebody deletes the ReplicaSet of %s", tag(r.image))
+		w.remove(r.hash)
+		return
+	}
+	r.goneAt = w.Now.Add(time.Duration(1+w.rng.IntN(60)) * time.Second)
+	w.log("somebody deletes the ReplicaSet of %s, a finalizer holds it", tag(r.image))
+}
+
+// pointAny is a person who points one of the Services at some revision, or at none.
+func (w *World) pointAny() {
+	stable, canary := w.sides()
+	name := []string{stable, canary}[w.rng.IntN(2)]
+	if name == "" || w.pinned() || len(w.revs) == 0 {
+		return
+	}
+	r := w.revs[w.rng.IntN(len(w.revs))]
+	w.log("somebody points service %s at %s", name, tag(r.image))
+	w.deaths = w.Now // who is served now is that person's doing
+	w.svc(name).hash = r.hash
+	w.follow()
+}
+
+// changeStrategy is a team that goes over from canary to blue-green in the middle of a
+// release, or back.
+func (w *World) changeStrategy() {
+	s := &w.Rollout.Spec.Strategy
+	if w.former == nil {
+		w.former = &v1alpha1.RolloutStrategy{BlueGreen: &v1alpha1.BlueGreenStrategy{ActiveService: "active", PreviewService: "preview"}}
+		if s.BlueGreen != nil {
+			w.former = &v1alpha1.RolloutStrategy{Canary: &v1alpha1.CanaryStrategy{}}
+		}
+	}
+	*s, *w.former = *w.former, *s
+	w.Rollout.Generation++
+	w.log("the strategy changes")
+	// The former routes are cleaned by the shell, not by the planner.
+	w.route, w.plane = route{problem: w.route.problem}, plane{}
+	w.deaths = w.Now
+	w.follow()
 }
 
 // finish helps as a patient person would (unpause, promote, retry) and then holds the

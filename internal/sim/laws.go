@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/util/intstr"
+
 	"github.com/penstock-io/penstock/internal/rollout"
 	"github.com/penstock-io/penstock/internal/traffic"
 )
@@ -127,12 +129,25 @@ func (w *World) checkBasic(seen *rollout.Snapshot, a rollout.Action) {
 	if seen.Spec.Replicas != nil {
 		n = *seen.Spec.Replicas
 	}
-	if low := n - (n+3)/4 - 1; lost > 0 && avail-lost < low {
+	if low := n - scaled(w.canary().MaxUnavailable, n, false) - 1; lost > 0 && avail-lost < low {
 		w.broke(fmt.Sprintf("%s leaves %d available pods of %d", x, avail-lost, n))
 	}
 }
 
-// checkSurge: without a router a scale-up never makes more pods than n + maxSurge (25 %).
+// scaled is a count or percentage of n; 25 % where the user gave none.
+func scaled(of *intstr.IntOrString, n int32, up bool) int32 {
+	quarter := intstr.FromString("25%")
+	if of == nil {
+		of = &quarter
+	}
+	v, err := intstr.GetScaledValueFromIntOrPercent(of, int(n), up)
+	if err != nil {
+		return n
+	}
+	return int32(v)
+}
+
+// checkSurge: without a router a scale-up never makes more pods than n + maxSurge.
 func (w *World) checkSurge(seen *rollout.Snapshot, x rollout.Scale) {
 	n, sum := int32(1), x.To-x.From
 	if seen.Spec.Replicas != nil {
@@ -141,7 +156,7 @@ func (w *World) checkSurge(seen *rollout.Snapshot, x rollout.Scale) {
 	for _, r := range seen.Revisions {
 		sum += r.Desired
 	}
-	if most := n + (n+3)/4; sum > most {
+	if most := n + scaled(w.canary().MaxSurge, n, true); sum > most {
 		w.broke(fmt.Sprintf("%s makes %d pods, more than %d", x, sum, most))
 	}
 }

@@ -81,7 +81,7 @@ func (w *World) revisions() []rollout.Revision {
 		avail := r.available(w.Now)
 		out = append(out, rollout.Revision{Hash: r.hash, Name: w.Rollout.Name + "-" + r.hash, Number: r.number,
 			Desired: r.desired, Actual: int32(len(r.pods)), Ready: avail, Available: avail, Observed: true,
-			Created: r.created, Born: r.born, RetireAt: r.retireAt, Metadata: *r.meta.DeepCopy(), MinReadySeconds: r.minReady})
+			Created: r.created, Born: r.born, RetireAt: r.retireAt, Metadata: *r.meta.DeepCopy(), MinReadySeconds: r.minReady, Deleting: !r.goneAt.IsZero()})
 	}
 	slices.SortStableFunc(out, func(a, b rollout.Revision) int { return int(b.Number - a.Number) })
 	return out

@@ -25,6 +25,7 @@ func (w *World) Instant() {
 	fresh := !w.faulty || !w.catchUp.IsZero() && !w.Now.Before(w.catchUp)
 	for i := 0; ; i++ {
 		w.tickPlane()
+		w.tickGone()
 		moved := w.tickRuns()
 		moved = w.tickTrials() || moved
 		w.refresh(fresh)
@@ -170,6 +171,7 @@ func (w *World) next() (at time.Time) {
 		}
 	}
 	for _, r := range revs {
+		later(r.goneAt)
 		for _, p := range r.pods {
 			if !p.readyAt.IsZero() {
 				later(p.readyAt)

@@ -68,6 +68,8 @@ type World struct {
 	laws    []string
 	wake    time.Time
 	faulty  bool
+	// former is the strategy before the last change of it.
+	former *v1alpha1.RolloutStrategy
 	// stuck: the controller was seen to go round in circles.
 	stuck bool
 	// plan is rollout.Decide, or a mutant of it in the tests of this package.
@@ -107,6 +109,8 @@ type replicaSet struct {
 	image    string
 	// readyAfter is the time that its pods take; negative means never.
 	readyAfter time.Duration
+	// goneAt is when the finalizer of a deleted one is taken off; zero when it is not deleted.
+	goneAt time.Time
 }
 
 type pod struct{ readyAt, created time.Time }

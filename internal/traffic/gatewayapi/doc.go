@@ -22,6 +22,35 @@
 //
 //	stable 70, canary 30, foreign 25  ──►  56 %, 24 %, 20 % of the requests
 //
+// What comes and goes is added beside each rule that holds both backends:
+//
+//   - An extra destination is one more backend of that rule, a copy of the canary's with
+//     another name: its Service listens on the same port.
+//   - A header route is a copy of the rule, in front, with the canary as its only backend.
+//     Each match of the rule is joined with each match of the route: one of them is enough.
+//     A prefix becomes a regular expression with the user's text quoted.
+//   - A mirror route is such a copy, too, with the rule's own weights and one more
+//     RequestMirror filter.
+//
+// A header route stands on the HTTPRoutes that the section lets have it (httpRoute, or
+// useHeaderRoutes), a mirror route on all. Where a request is meant that none of the rules
+// takes, or a comparison that the Gateway API has no word for, the split is refused.
+//
+// How the additions are known again: the annotation penstock.io/traffic on the HTTPRoute
+// holds the rollout's traffic.Claim. It lists the extra Services, the managed routes as the
+// user wrote them (a quoted prefix cannot be read back from a rule), and for each added
+// rule its name and a digest of its content:
+//
+//	{"shop/web":{"headers":[{"name":"hdr","match":[…]}],"rules":["hdr#5a1f…","hdr-1#09c2…"]}}
+//
+// The first rule of route hdr is named hdr, further ones hdr-1, hdr-2, as the published router
+// names them. A rule is ours if it has the name of a managed route; if it has such a name
+// with a number, and is claimed or sends to the canary alone; or if it has no name and its
+// digest is claimed, because CRDs before Gateway API 1.4 drop names. What the API server
+// makes of new rules is asked with a dry run before they are written: the digests are of
+// that form, and a field that would be dropped (such as percent) is refused. A rule of ours
+// that is not as it was written reads as broken and is mended.
+//
 // Gateways tell in status.parents which generation of the route they follow. That is
 // the confirmation; without it an Observation states a settle time.
 package gatewayapi

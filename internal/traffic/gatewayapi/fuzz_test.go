@@ -35,18 +35,32 @@ func FuzzReadAndRender(f *testing.F) {
 	})
 }
 
+// rich is a split with everything.
+func rich(weight int32) traffic.Split {
+	s := at(weight)
+	s = withExtra(s, "exp", s.Weight(traffic.Stable)/2)
+	one := v1alpha1.StringMatch{Exact: "1"}
+	s.Headers = []v1alpha1.SetHeaderRoute{{Name: "hdr", Match: []v1alpha1.HeaderRoutingMatch{{HeaderName: "x-beta", HeaderValue: &one}}}}
+	s.Mirrors = []v1alpha1.SetMirrorRoute{{Name: "copy", Match: []v1alpha1.RouteMatch{{Method: &one}, {Path: &one, Headers: map[string]v1alpha1.StringMatch{"x": one}}}}}
+	return s
+}
+
 // survives renders and reads, and returns what breaks the law. It changes the object.
 func survives(object map[string]any, section []byte, weight int32) error {
 	p := planOf(traffic.Target{
 		Namespace: "shop", Name: "web", StableService: "stable", CanaryService: "canary",
-		Routing: &v1alpha1.RolloutTrafficRouting{Plugins: map[string]json.RawMessage{PluginName: section}},
+		Routing: &v1alpha1.RolloutTrafficRouting{Plugins: map[string]json.RawMessage{PluginName: section}, ManagedRoutes: managedNames},
 	})
 	read(object, p)
 	readStatus(object, p)
-	s := traffic.Two(100, weight, traffic.Destination{Service: "stable"}, traffic.Destination{Service: "canary"})
-	if _, problem := render(object, p, s); problem == "" {
-		if got, problem := read(object, p); problem != "" || !got.Equal(s) {
-			return fmt.Errorf("rendered %s, read %s %s", s, got, problem)
+	for _, s := range []traffic.Split{at(weight), rich(weight)} {
+		if !p.headersOn(object) {
+			s.Headers = nil
+		}
+		if _, problem := render(object, p, s); problem == "" {
+			if got, problem := read(object, p); problem != "" || !got.Equal(s) {
+				return fmt.Errorf("rendered %s, read %s %s", s, got, problem)
+			}
 		}
 	}
 	if _, problem := render(object, p, traffic.Split{}); problem != "" {
@@ -56,9 +70,15 @@ func survives(object map[string]any, section []byte, weight int32) error {
 }
 
 func TestJunkAtAnyPlaceIsSurvived(t *testing.T) {
-	for where, broken := range routertest.Broken(object(t, web).Object) {
-		if err := survives(broken, []byte(`{"httpRoute":"web"}`), 30); err != nil {
-			t.Errorf("%s: %v", where, err)
+	ours := object(t, web).Object
+	if _, problem := render(ours, planOf(target(`{httpRoute: web}`)), rich(30)); problem != "" {
+		t.Fatal(problem)
+	}
+	for sentence, o := range map[string]map[string]any{"before us": object(t, web).Object, "as we write it": ours} {
+		for where, broken := range routertest.Broken(o) {
+			if err := survives(broken, []byte(`{"httpRoute":"web"}`), 30); err != nil {
+				t.Errorf("%s, %s: %v", sentence, where, err)
+			}
 		}
 	}
 }

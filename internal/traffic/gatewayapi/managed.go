@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,7 +93,7 @@ func mirrorOf(backend map[string]any, percent int32) map[string]any {
 func (p plan) owns(m map[string]any, c traffic.Claim) (route string, ours bool) {
 	name := text(m["name"])
 	if name == "" {
-		return "", len(c.Rules) > 0 && slices.Contains(c.Rules, fingerprint(m))
+		return "", len(c.Rules) > 0 && slices.Contains(c.Rules, mark(m))
 	}
 	if p.names(name, c) {
 		return name, true
@@ -104,7 +105,8 @@ func (p plan) owns(m map[string]any, c traffic.Claim) (route string, ours bool) 
 	if n, err := strconv.Atoi(name[i+1:]); err != nil || n < 1 {
 		return "", false
 	}
-	return name[:i], slices.Contains(c.Rules, name) || p.canaryOnly(m)
+	written := slices.ContainsFunc(c.Rules, func(r string) bool { return strings.HasPrefix(r, name+"#") })
+	return name[:i], written || p.canaryOnly(m)
 }
 
 // names reports whether a managed route has the name.
@@ -125,51 +127,47 @@ func (p plan) canaryOnly(m map[string]any) bool {
 	return len(list) == 1 && text(list[0]["name"]) == p.canary
 }
 
-// sameRules reports whether the rules that are there, at the places given, are those that
-// were built. Where the cluster does not know names of rules, they have none.
-func sameRules(there []map[string]any, places []int, built []map[string]any) bool {
-	if len(there) != len(built) {
+// asWritten reports whether our rules are as they were written last, in their place, and
+// that is as they would be written now.
+func (v view) asWritten(built []map[string]any) bool {
+	if len(v.own) != len(built) || len(v.own) != len(v.claim.Rules) {
 		return false
 	}
-	for i, m := range there {
+	for i, m := range v.own {
 		want := built[i]
-		if m["name"] == nil {
+		if m["name"] == nil { // the cluster does not know names of rules
 			want = runtime.DeepCopyJSON(want)
 			delete(want, "name")
 		}
-		if places[i] != i || !traffic.Same(m, want) {
+		if v.places[i] != i || v.claim.Rules[i] != mark(m) || lost(want, m) != "" {
 			return false
 		}
 	}
 	return true
 }
 
-// marks lists how the rules are known again.
+// marks lists how rules are known again.
 func marks(rules []map[string]any) (list []string) {
 	for _, m := range rules {
-		if name := text(m["name"]); name != "" {
-			list = append(list, name)
-			continue
-		}
-		list = append(list, fingerprint(m))
+		list = append(list, mark(m))
 	}
 	return list
 }
 
-// fingerprint tells a rule by its content. It begins with a sign that no name has.
-func fingerprint(m map[string]any) string {
+// mark is the rule's name, if it has one, and a digest of its content.
+func mark(m map[string]any) string {
 	b, err := json.Marshal(m)
 	if err != nil {
 		return ""
 	}
 	sum := sha256.Sum256(b)
-	return "#" + hex.EncodeToString(sum[:8])
+	return text(m["name"]) + "#" + hex.EncodeToString(sum[:8])
 }
 
-// settle compares rules that were to be written with what the API server makes of them. A
-// cluster whose HTTPRoutes have no names for rules drops them: then the claim tells our
-// rules by their content. Any other loss would change what the rule does, so it is a
-// problem.
+// settle compares rules that are to be written with what the API server makes of them, and
+// has the claim know them in that form, with the defaults that it adds. A cluster whose
+// HTTPRoutes have no names for rules drops them: then the content alone tells our rules.
+// Any other loss would change what the rule does, so it is a problem.
 func (p plan) settle(object, stored map[string]any) (problem string) {
 	v, problem := p.view(object)
 	if problem != "" || len(v.own) == 0 {
@@ -177,20 +175,21 @@ func (p plan) settle(object, stored map[string]any) (problem string) {
 	}
 	spec, _ := stored["spec"].(map[string]any)
 	list, _ := spec["rules"].([]any)
-	if len(list) < len(v.own) {
-		return p.title(object) + ": the API server dropped rules"
-	}
 	c := v.claim
 	c.Rules = nil
 	for i, m := range v.own {
-		kept, _ := list[i].(map[string]any)
+		var kept map[string]any
+		if i < len(list) {
+			kept, _ = list[i].(map[string]any)
+		}
 		if kept["name"] == nil {
 			delete(m, "name")
 		}
 		if at := lost(m, kept); at != "" {
-			return fmt.Sprintf("%s: the cluster's HTTPRoutes have no %s: install a newer version of the Gateway API, or do without", p.title(object), at)
+			return fmt.Sprintf("%s: the API server does not keep %s of a rule for a managed route: install a newer version of the Gateway API, or do without",
+				p.title(object), at)
 		}
-		c.Rules = append(c.Rules, marks([]map[string]any{kept})...)
+		c.Rules = append(c.Rules, mark(kept))
 	}
 	if problem := c.Put(object, p.key()); problem != "" {
 		return p.title(object) + ": " + problem
@@ -198,29 +197,39 @@ func (p plan) settle(object, stored map[string]any) (problem string) {
 	return ""
 }
 
-// lost names the first field that the API server did not keep.
+// lost names the first field of a JSON value that another does not have, or not alike. What
+// the other has besides, such as defaults, does not count.
 func lost(sent, kept any) (at string) {
 	switch s := sent.(type) {
 	case map[string]any:
-		k, _ := kept.(map[string]any)
-		for key, child := range s {
-			if _, there := k[key]; !there && child != nil {
+		k, isMap := kept.(map[string]any)
+		if !isMap {
+			return "object"
+		}
+		for _, key := range slices.Sorted(maps.Keys(s)) {
+			child, there := k[key]
+			if !there && s[key] != nil {
 				return key
 			}
-			if at := lost(child, k[key]); at != "" {
-				return key + "." + at
+			if at := lost(s[key], child); at != "" {
+				return strings.TrimSuffix(key+"."+at, ".value")
 			}
 		}
+		return ""
 	case []any:
-		k, _ := kept.([]any)
+		k, isList := kept.([]any)
+		if !isList || len(k) < len(s) {
+			return "items"
+		}
 		for i, child := range s {
-			if i >= len(k) {
-				return "item " + strconv.Itoa(i)
-			}
 			if at := lost(child, k[i]); at != "" {
 				return at
 			}
 		}
+		return ""
+	}
+	if !traffic.Same(sent, kept) {
+		return "value"
 	}
 	return ""
 }

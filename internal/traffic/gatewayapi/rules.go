@@ -30,7 +30,7 @@ func read(object map[string]any, p plan) (s traffic.Split, problem string) {
 	s = traffic.Widest(looks...)
 	last := traffic.Split{Headers: v.claim.Headers, Mirrors: v.claim.Mirrors}
 	built, _, problem := p.built(last, v)
-	if problem == "" && sameRules(v.own, v.places, built) {
+	if problem == "" && v.asWritten(built) {
 		s.Headers, s.Mirrors = last.Headers, last.Mirrors
 		return s, ""
 	}
@@ -77,16 +77,17 @@ func render(object map[string]any, p plan, s traffic.Split) (names []string, pro
 	if problem != "" {
 		return nil, p.title(object) + ": " + problem
 	}
-	if sameRules(v.own, v.places, built) {
-		built = v.own
-	} else {
+	switch {
+	case v.asWritten(built):
+		claim.Rules = v.claim.Rules
+	case len(v.own)+len(built) > 0:
+		claim.Rules = marks(built)
 		list := make([]any, 0, len(built)+len(v.others))
 		for _, m := range built {
 			list = append(list, m)
 		}
 		object["spec"].(map[string]any)["rules"] = append(list, v.others...) // view found rules there
 	}
-	claim.Rules = marks(built)
 	if problem := claim.Put(object, p.key()); problem != "" && !zero {
 		return nil, p.title(object) + ": " + problem
 	}

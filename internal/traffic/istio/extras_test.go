@@ -1,10 +1,11 @@
 package istio
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	diff "github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -60,6 +61,12 @@ func TestWhoseADestinationIs(t *testing.T) {
 			read:  "Stable stable 90 + Canary canary 10",
 			want:  "http:55,20,20,5",
 		},
+		"a claimed name with a subset is not ours": {
+			before: "{destination: {host: stable}, weight: 70}, " + toCanary + ", {destination: {host: exp, subset: v2}, weight: 20}", split: at(20),
+			claim: `{"shop/web":{"extras":["exp"]}}`,
+			read:  "Stable stable 90 + Canary canary 10",
+			want:  "http:60,20,20",
+		},
 		"a user's destination of the same name is not taken": {
 			before: "{destination: {host: stable}, weight: 70}, " + toCanary + ", {destination: {host: exp}, weight: 20}", split: at(20, "exp 5"),
 			read:    "Stable stable 90 + Canary canary 10",
@@ -86,7 +93,7 @@ func TestWhoseADestinationIs(t *testing.T) {
 			apply(t, r, tg, c.split)
 			got := u.DeepCopy()
 			got.Object["spec"] = specOf(t, w, u)
-			if d := cmp.Diff(c.want, weightsOf(t, got)); d != "" {
+			if d := diff.Diff(c.want, weightsOf(t, got)); d != "" {
 				t.Error(d)
 			}
 		})
@@ -162,13 +169,17 @@ func TestSubsetsThatAreNotOursStay(t *testing.T) {
 		service string
 		listed  []string
 		refused bool
+		rename  string // of the user's subset
 	}{
 		"a user's subset of the same name is not taken": {service: "pinned", refused: true},
 		"an additional subset is the user's":            {service: "pinned", listed: []string{"pinned"}, refused: true},
 		"another name is free":                          {service: "exp"},
+		"an additional subset stays whatever its name":  {service: "exp", listed: []string{"web-7c4b-2-1-x"}, rename: "web-7c4b-2-1-x"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
 			dr := object(t, rule)
+			pinned := maps(asMap(dr.Object["spec"])["subsets"])[1]
+			pinned["name"] = cmp.Or(c.rename, "pinned")
 			w := cluster(object(t, subsetService), dr)
 			tg := subsetTarget()
 			tg.Routing.Istio.DestinationRule.AdditionalSubsetNames = c.listed
@@ -178,25 +189,28 @@ func TestSubsetsThatAreNotOursStay(t *testing.T) {
 			if (err != nil) != c.refused || c.refused && len(written) != 0 {
 				t.Errorf("wrote %v, %v", written, err)
 			}
+			if got := maps(specOf(t, w, dr).(map[string]any)["subsets"]); diff.Diff(pinned, got[1]) != "" {
+				t.Errorf("the user's subset is now %v", got[1])
+			}
 		})
 	}
 }
 
 func TestTheZeroSplitLetsGoOfWhatIsBroken(t *testing.T) {
 	u := vs(t, "http: [{name: hdr, "+pair+"}, {name: renamed, route: [{destination: {host: stable}, weight: 50}, {destination: {host: canary}, weight: 30}, {destination: {host: exp}, weight: 20}]}, "+
-		"{name: testers, route: [{destination: {host: exp}}]}]")
+		"{name: testers, route: [{destination: {host: exp}}]}, {name: docs, route: [{destination: {host: exp}}, {destination: {host: docs}}]}]")
 	u.SetAnnotations(map[string]string{"note": "keep", traffic.ClaimAnnotation: `{"shop/api":{"extras":["x"]},"shop/web":{"extras":["exp"]}}`})
 	w := cluster(u)
 	tg := target(v1alpha1.IstioVirtualService{Routes: []string{"primary"}})
 	if _, err := New(w, w, Options{}).Apply(t.Context(), tg, traffic.Split{}); err != nil {
 		t.Fatal(err)
 	}
-	wantSpec(t, w, u, "http: [{name: renamed, route: [{destination: {host: stable}, weight: 70}, {destination: {host: canary}, weight: 30}]}, {name: testers, route: [{destination: {host: exp}}]}]")
+	wantSpec(t, w, u, "http: [{name: renamed, route: [{destination: {host: stable}, weight: 70}, {destination: {host: canary}, weight: 30}]}, {name: testers, route: [{destination: {host: exp}}]}, {name: docs, route: [{destination: {host: exp}}, {destination: {host: docs}}]}]")
 	got := u.DeepCopy()
 	if err := w.Get(t.Context(), client.ObjectKeyFromObject(u), got); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(map[string]string{"note": "keep", traffic.ClaimAnnotation: `{"shop/api":{"extras":["x"]}}`}, got.GetAnnotations()); d != "" {
+	if d := diff.Diff(map[string]string{"note": "keep", traffic.ClaimAnnotation: `{"shop/api":{"extras":["x"]}}`}, got.GetAnnotations()); d != "" {
 		t.Error(d)
 	}
 }
@@ -223,5 +237,26 @@ func TestAClaimThatCannotBeReadIsAProblem(t *testing.T) {
 		if _, err := r.Apply(t.Context(), subsetTarget(), traffic.Split{}); err != nil {
 			t.Errorf("the zero split: %v", err)
 		}
+	}
+}
+
+func TestReleaseTakesTheSubsetsOfExperimentsAway(t *testing.T) {
+	dr := object(t, rule)
+	w := cluster(object(t, subsetService), dr)
+	r := New(w, w, Options{})
+	s := traffic.Two(100, 30, traffic.Destination{Hash: "old"}, traffic.Destination{Hash: "new"})
+	s.Destinations[0].Weight -= 10
+	s.Destinations = append(s.Destinations, traffic.Destination{Role: traffic.Extra, Service: "exp", Hash: "x", Weight: 10})
+	apply(t, r, subsetTarget(), s)
+	got := dr.DeepCopy()
+	if err := w.Get(t.Context(), client.ObjectKeyFromObject(dr), got); err != nil {
+		t.Fatal(err)
+	}
+	Release(got.Object)
+	want := object(t, rule)
+	delete(asMap(maps(asMap(want.Object["spec"])["subsets"])[1]["labels"]), v1alpha1.PodTemplateHashLabel)
+	got.SetResourceVersion("")
+	if d := diff.Diff(want.Object, got.Object); d != "" {
+		t.Error(d)
 	}
 }

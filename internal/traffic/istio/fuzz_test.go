@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
+	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
 	"github.com/penstock-io/penstock/internal/traffic/routertest"
 )
@@ -39,6 +40,29 @@ func FuzzReadAndRender(f *testing.F) {
 	})
 }
 
+func bare(p plan, weight int32) traffic.Split {
+	s := traffic.Two(100, weight, traffic.Destination{Service: p.stable.service}, traffic.Destination{Service: p.canary.service})
+	if p.rule != nil {
+		s.Destinations[0].Hash, s.Destinations[1].Hash = "a", "b"
+	}
+	return s
+}
+
+// rich is a split with everything.
+func rich(p plan, weight int32) traffic.Split {
+	s := bare(p, weight)
+	x := traffic.Destination{Role: traffic.Extra, Service: "exp", Weight: s.Weight(traffic.Stable) / 2}
+	if p.rule != nil {
+		x.Hash = "x"
+	}
+	s.Destinations[0].Weight -= x.Weight
+	s.Destinations = append(s.Destinations, x)
+	one := v1alpha1.StringMatch{Exact: "1"}
+	s.Headers = []v1alpha1.SetHeaderRoute{{Name: "hdr", Match: []v1alpha1.HeaderRoutingMatch{{HeaderName: "x-beta", HeaderValue: &one}}}}
+	s.Mirrors = []v1alpha1.SetMirrorRoute{{Name: "copy", Match: []v1alpha1.RouteMatch{{Method: &one}, {Path: &one, Headers: map[string]v1alpha1.StringMatch{"x": one}}}}}
+	return s
+}
+
 // survives renders and reads, and returns what breaks the law.
 func survives(tg traffic.Target, vs, dr map[string]any, weight int32) error {
 	p := planOf(tg)
@@ -50,13 +74,11 @@ func survives(tg traffic.Target, vs, dr map[string]any, weight int32) error {
 		}
 	}
 	read(objects, p)
-	s := traffic.Two(100, weight, traffic.Destination{Service: p.stable.service}, traffic.Destination{Service: p.canary.service})
-	if p.rule != nil {
-		s.Destinations[0].Hash, s.Destinations[1].Hash = "a", "b"
-	}
-	if render(objects, p, s) == nil {
-		if got, problem := read(objects, p); problem != "" || !got.Equal(s) {
-			return fmt.Errorf("rendered %s, read %s %s", s, got, problem)
+	for _, s := range []traffic.Split{bare(p, weight), rich(p, weight)} {
+		if render(objects, p, s) == nil {
+			if got, problem := read(objects, p); problem != "" || !got.Equal(s) {
+				return fmt.Errorf("rendered %s, read %s %s", s, got, problem)
+			}
 		}
 	}
 	if err := render(objects, p, traffic.Split{}); err != nil {
@@ -68,6 +90,33 @@ func survives(tg traffic.Target, vs, dr map[string]any, weight int32) error {
 func TestJunkAtAnyPlaceIsSurvived(t *testing.T) {
 	dr := object(t, rule).Object
 	for text, tg := range map[string]traffic.Target{hostService: hostTarget(), subsetService: subsetTarget()} {
+		// What was there before us, and what we make of it.
+		p := planOf(tg)
+		ours := map[traffic.Ref]*unstructured.Unstructured{}
+		for _, ref := range p.objects() {
+			ours[ref] = object(t, text)
+			if ref.Kind == kindRule {
+				ours[ref] = object(t, rule)
+			} else if ref.Namespace == "edge" {
+				ours[ref] = object(t, otherService)
+			}
+		}
+		if err := render(ours, p, rich(p, 30)); err != nil {
+			t.Fatal(err)
+		}
+		for ref, u := range ours {
+			for where, broken := range routertest.Broken(u.Object) {
+				vs, dr := object(t, text).Object, dr
+				if ref.Kind == kindRule {
+					dr = broken
+				} else {
+					vs = broken
+				}
+				if err := survives(tg, vs, dr, 30); err != nil {
+					t.Errorf("rendered %s %s: %v", ref, where, err)
+				}
+			}
+		}
 		vs := object(t, text).Object
 		for where, broken := range routertest.Broken(vs) {
 			if err := survives(tg, broken, dr, 30); err != nil {

@@ -65,14 +65,14 @@ func (p place) readManaged(object map[string]any, s service, routes weighed) (he
 		inPlace := i < len(front) && front[i] == name && len(routes.http) > 0
 		if r["mirror"] == nil {
 			h := parseHeader(name, r)
-			if !inPlace || len(h.Match) == 0 || !traffic.Same(r, p.built(traffic.Route{Name: name, Header: &h}, routes.http[0])) {
+			if !inPlace || !traffic.Same(r, p.built(traffic.Route{Name: name, Header: &h}, routes.http[0])) {
 				h = traffic.Broken(name)
 			}
 			headers = append(headers, h)
 			continue
 		}
 		m := parseMirror(name, r)
-		if !inPlace || len(m.Match) == 0 || !traffic.Same(r, p.built(traffic.Route{Name: name, Mirror: &m}, routes.http[0])) {
+		if !inPlace || !traffic.Same(r, p.built(traffic.Route{Name: name, Mirror: &m}, routes.http[0])) {
 			m = v1alpha1.SetMirrorRoute{Name: name}
 		}
 		mirrors, mirrored = append(mirrors, m), append(mirrored, r)
