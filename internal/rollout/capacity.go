@@ -76,10 +76,15 @@ func (v *view) scaled(r *Revision, to int32) Action {
 // pinned to a revision yet selects pods in its own way: stable's among them.
 func (v *view) exposure(r *Revision) int32 {
 	w := v.Traffic.Exposure(r.Hash)
-	if r == v.stable && slices.Contains(v.Traffic.Points(traffic.Stable), "") {
+	if r == v.stable && v.open() {
 		w = min(w+v.Traffic.Largest(traffic.Stable), v.total)
 	}
 	return w
+}
+
+// open: the stable role is not pinned to a revision, so its Service may select any pods.
+func (v *view) open() bool {
+	return v.Routed && slices.Contains(v.Traffic.Points(traffic.Stable), "")
 }
 
 // floor is the lowest count that a revision may be given now.
@@ -160,7 +165,7 @@ func (v *view) retireOne(r *Revision, kept *int32) (acts []Action, notes []Note)
 	switch {
 	case v.mode == first && available(v.current) < v.n:
 		return nil, nil // the only pods that serve
-	case v.dynamic && v.mode != first:
+	case v.dynamic && v.mode != first && !v.open():
 		return v.scale(r, 0)
 	case v.referenced(r):
 		return nil, []Note{{Waiting, OldPodsRemain, "revision " + r.Hash + " keeps its pods: traffic may still reach it"}}
@@ -182,7 +187,7 @@ func (v *view) retireOne(r *Revision, kept *int32) (acts []Action, notes []Note)
 // referenced reports whether traffic can reach a revision: over a written or live
 // split, a role that still points at it, or a Service.
 func (v *view) referenced(r *Revision) bool {
-	if !v.canRemove() || v.exposure(r) > 0 {
+	if !v.canRemove() || v.exposure(r) > 0 || v.open() && r.Available > 0 {
 		return true
 	}
 	for _, role := range []traffic.Role{traffic.Stable, traffic.Canary} {

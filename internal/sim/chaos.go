@@ -121,6 +121,8 @@ func (w *World) changeStrategy() {
 	w.log("the strategy changes")
 	// The former routes are cleaned by the shell, not by the planner.
 	w.route, w.plane = route{problem: w.route.problem}, plane{}
+	delete(w.services, "subset/stable")
+	delete(w.services, "subset/canary")
 	w.deaths = w.Now
 	w.follow()
 }
