@@ -22,7 +22,10 @@ func Decide(s Snapshot) Plan {
 	p.Actions = append(p.Actions, metadata(v)...)
 	p.Actions = append(p.Actions, affinities(v)...)
 	evict, why, restarted, again := restarts(v)
-	p.Actions, p.Notes = append(p.Actions, evict...), append(p.Notes, why...)
+	if !p.moves() { // a pod that goes now might be one that a weight has just been given
+		p.Actions = append(p.Actions, evict...)
+	}
+	p.Notes = append(p.Notes, why...)
 	handed, why := workload(v)
 	p.Actions, p.Notes = append(p.Actions, handed...), append(p.Notes, why...)
 	p.Actions = append(p.Actions, oldRevisions(v)...)
@@ -51,6 +54,19 @@ func (p *Plan) move(v *view, g goal) {
 	pods, kept := v.guard(pods)
 	p.Actions = append(append(p.Actions, pods...), shares...)
 	p.Notes = slices.Concat(p.Notes, notes, kept, why, held)
+}
+
+// moves reports whether the plan takes pods away or moves traffic.
+func (p *Plan) moves() bool {
+	return slices.ContainsFunc(p.Actions, func(a Action) bool {
+		switch a := a.(type) {
+		case Scale:
+			return a.To < a.From
+		case SetSplit, SetSelector:
+			return true
+		}
+		return false
+	})
 }
 
 // invalid leaves everything as it is while the spec, or what it names, is invalid; only

@@ -184,19 +184,25 @@ func unsound(s *Snapshot, p *Plan) (faults []string) {
 			}
 		}
 	}
-	st := &p.Status
+	if s.Invalid == "" && !s.Deleting { // else the status stays as it was found
+		faults = append(faults, unsoundStatus(s, &p.Status)...)
+	}
+	return faults
+}
+
+func unsoundStatus(s *Snapshot, st *v1alpha1.RolloutStatus) (faults []string) {
 	steps := 0
 	if c := s.Spec.Strategy.Canary; c != nil {
 		steps = len(c.Steps)
 	}
-	if i := st.CurrentStepIndex; s.Invalid == "" && !s.Deleting && i != nil && (*i < 0 || int(*i) > steps) {
-		fault("step index %d of %d", *i, steps)
+	if i := st.CurrentStepIndex; i != nil && (*i < 0 || int(*i) > steps) {
+		faults = append(faults, fmt.Sprintf("step index %d of %d", *i, steps))
 	}
-	if s.Invalid == "" && min(st.Replicas, st.UpdatedReplicas, st.ReadyReplicas, st.AvailableReplicas, st.HPAReplicas) < 0 {
-		fault("negative counts: %d %d %d %d %d", st.Replicas, st.UpdatedReplicas, st.ReadyReplicas, st.AvailableReplicas, st.HPAReplicas)
+	if min(st.Replicas, st.UpdatedReplicas, st.ReadyReplicas, st.AvailableReplicas, st.HPAReplicas) < 0 {
+		faults = append(faults, fmt.Sprintf("negative counts: %d %d %d %d %d", st.Replicas, st.UpdatedReplicas, st.ReadyReplicas, st.AvailableReplicas, st.HPAReplicas))
 	}
-	if w := st.Canary.Weights; s.Invalid == "" && w != nil && min(w.Canary.Weight, w.Stable.Weight) < 0 {
-		fault("negative weights: %+v", *w)
+	if w := st.Canary.Weights; w != nil && min(w.Canary.Weight, w.Stable.Weight) < 0 {
+		faults = append(faults, fmt.Sprintf("negative weights: %+v", *w))
 	}
 	return faults
 }

@@ -55,6 +55,9 @@ func weights(v *view, g goal) *v1alpha1.TrafficWeights {
 	out.Additional = additional(v, g)
 	if v.Verifies {
 		ok := v.Traffic.Confirmed()
+		if old := v.Status.Canary.Weights; !v.Traffic.Known && old != nil && old.Verified != nil {
+			ok = *old.Verified // a controller that has just begun knows no better
+		}
 		out.Verified = &ok
 	}
 	return out
