@@ -8,10 +8,11 @@ import (
 )
 
 // Minor reports that two statuses differ in nothing but pod counters, and in what follows
-// from them: the moment at which progress was last seen. Such a difference may wait a
-// little for company; it changes no phase, no position and no weight.
+// from them while a rollout progresses: what it waits for in words, and when and how
+// progress was last seen. Such a difference may wait a little for company; it changes no
+// phase, no position and no weight.
 func Minor(before, after *v1alpha1.RolloutStatus) bool {
-	if before.Phase != after.Phase || before.Message != after.Message {
+	if before.Phase != after.Phase || before.Message != after.Message && after.Phase != v1alpha1.RolloutPhaseProgressing {
 		return false
 	}
 	a, b := uncounted(before), uncounted(after)
@@ -21,10 +22,17 @@ func Minor(before, after *v1alpha1.RolloutStatus) bool {
 func uncounted(st *v1alpha1.RolloutStatus) v1alpha1.RolloutStatus {
 	c := *st
 	c.Replicas, c.UpdatedReplicas, c.ReadyReplicas, c.AvailableReplicas, c.HPAReplicas, c.Reached = 0, 0, 0, 0, 0, 0
+	c.Message = ""
 	c.Conditions = slices.Clone(c.Conditions)
 	for i := range c.Conditions {
 		if p := &c.Conditions[i]; p.Type == v1alpha1.RolloutProgressing {
 			p.LastUpdateTime = p.LastTransitionTime
+			if p.Reason == reasonCreated { // the pods of a new revision have been seen
+				p.Reason = reasonUpdated
+			}
+			if p.Reason == reasonUpdated {
+				p.Message = ""
+			}
 		}
 	}
 	// A refreshed condition moves to the end of the list.

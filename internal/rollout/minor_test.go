@@ -26,8 +26,11 @@ func TestMinorIsOnlyWhatCounts(t *testing.T) {
 			s.Conditions[0], s.Conditions[1] = s.Conditions[1], s.Conditions[0]
 			s.Conditions[1].LastUpdateTime = metav1.NewTime(epoch.Add(time.Minute))
 		}, true},
-		"the phase":               {func(s *v1alpha1.RolloutStatus) { s.Phase = v1alpha1.RolloutPhaseHealthy }, false},
-		"the message":             {func(s *v1alpha1.RolloutStatus) { s.Message = "n" }, false},
+		"the phase":                             {func(s *v1alpha1.RolloutStatus) { s.Phase = v1alpha1.RolloutPhaseHealthy }, false},
+		"what it waits for while it progresses": {func(s *v1alpha1.RolloutStatus) { s.Message = "n" }, true},
+		"the phase and its message": {func(s *v1alpha1.RolloutStatus) {
+			s.Phase, s.Message = v1alpha1.RolloutPhaseDegraded, "n"
+		}, false},
 		"the step":                {func(s *v1alpha1.RolloutStatus) { i := int32(1); s.CurrentStepIndex = &i }, false},
 		"a condition's status":    {func(s *v1alpha1.RolloutStatus) { s.Conditions[1].Status = corev1.ConditionFalse }, false},
 		"a new reason":            {func(s *v1alpha1.RolloutStatus) { s.Conditions[0].Reason = reasonAvailable }, false},

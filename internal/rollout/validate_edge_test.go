@@ -158,7 +158,8 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 		"apisix":     {routed("", "apisix: {}"), []string{routing + `.apisix: "apisix"`}},
 		"other plugins": {routed("", "plugins: {z/z: {}, a/a: {}, argoproj-labs/gatewayAPI: {}}"),
 			[]string{routing + `.plugins[a/a]: "a/a"`, routing + `.plugins[z/z]: "z/z"`}},
-		// Covers: outage 48. An unknown router is pruned by the API server, and none is left.
+		// An unknown router is pruned by the API server, and none is left.
+		// Covers: outage 48.
 		"no router":   {routed("", ""), []string{routing + `: ""`}},
 		"two routers": {routed("", istio+", plugins: {argoproj-labs/gatewayAPI: {}}"), []string{routing + `: "istio, argoproj-labs/gatewayAPI"`}},
 

@@ -20,14 +20,16 @@ import (
 //
 //	autoPromotionSeconds, scaleDownDelaySeconds, minPodsPerReplicaSet,
 //	rollbackWindow.revisions, startingStep, setCanaryScale.weight below 0     as 0
+//	abortScaleDownDelaySeconds below 0                                        as at once
 //	replicaProgressThreshold.value below 0                                    as unset
 //	replicaProgressThreshold.type other than Percent                          as Pods
 //	setMirrorRoute.percentage outside 0..100                                  as the nearest
 //	workloadRef.scaleDown other than onsuccess and progressively              as never
 //	maxUnavailable in words, where it only limits restarts                    as 0
 const (
-	// mostReplicas keeps every sum of pods within 32 bits.
-	mostReplicas   = 1 << 28
+	// most keeps every sum of pods, and of weights, within 32 bits.
+	most           = 1 << 28
+	tooHigh        = "must be less than or equal to 268435456"
 	mustBePositive = "must be greater than 0"
 	noPortion      = "must be a whole number, or a percentage such as 25%"
 	noSpecRef      = "must be canary or stable"
@@ -35,9 +37,8 @@ const (
 )
 
 func (p *problems) numbers(s *v1alpha1.RolloutSpec) {
-	if n := s.ReplicasOrDefault(); n > mostReplicas {
-		p.invalid(specPath.Child("replicas"), n, fmt.Sprintf("must be less than or equal to %d", mostReplicas),
-			"set spec.replicas to what the cluster can hold")
+	if n := s.ReplicasOrDefault(); n > most {
+		p.invalid(specPath.Child("replicas"), n, tooHigh, "set spec.replicas to what the cluster can hold")
 	}
 	if b := s.Strategy.BlueGreen; b != nil && b.PreviewReplicaCount != nil {
 		p.addAll(validation.ValidateNonnegativeField(int64(*b.PreviewReplicaCount), fullPath("blueGreen", "previewReplicaCount")),
@@ -72,9 +73,13 @@ func (p *problems) canaryNumbers(c *v1alpha1.CanaryStrategy) {
 		p.portion(c.MaxUnavailable, "maxUnavailable")
 		return
 	}
-	if w := tr.MaxTrafficWeight; w != nil && *w <= 0 && (tr.Nginx != nil || tr.Plugins != nil) {
-		p.invalid(fullPath("canary", "trafficRouting", "maxTrafficWeight"), *w, mustBePositive,
-			"leave maxTrafficWeight out for 100")
+	at, w := fullPath("canary", "trafficRouting", "maxTrafficWeight"), tr.MaxTrafficWeightOrDefault()
+	switch {
+	case tr.Nginx == nil && tr.Plugins == nil: // cannot have it at all
+	case w <= 0:
+		p.invalid(at, w, mustBePositive, "leave maxTrafficWeight out for 100")
+	case w > most:
+		p.invalid(at, w, tooHigh, "lower maxTrafficWeight: 1000 are parts of a thousand")
 	}
 }
 
@@ -130,7 +135,7 @@ func (p *problems) experimentNumbers(e *v1alpha1.RolloutExperimentStep, at *fiel
 // the user meant. It belongs to the Snapshot's Trouble: an abort of an invalid spec, which
 // is carried out all the same, must then take no pod away.
 func Misread(s *v1alpha1.RolloutSpec) (notes []Note) {
-	if n := s.ReplicasOrDefault(); n < 0 || n > mostReplicas {
+	if n := s.ReplicasOrDefault(); n < 0 || n > most {
 		notes = append(notes, Note{Waiting, Unreadable, fmt.Sprintf("spec.replicas cannot be %d", n)})
 	}
 	for _, m := range s.Malformed {

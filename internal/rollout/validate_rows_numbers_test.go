@@ -35,6 +35,10 @@ var numberRows = map[string]row{
 		bad: routed(", steps: null", "plugins: {x/y: {}}, maxTrafficWeight: 0"), good: routed(", steps: null", "plugins: {x/y: {}}, maxTrafficWeight: 1"),
 		want: []string{"spec.strategy.canary.trafficRouting.maxTrafficWeight: Invalid value: 0: must be greater than 0"},
 	},
+	"weights that add up to more than can be counted": {
+		bad: routed("", "plugins: {x/y: {}}, maxTrafficWeight: 268435457"), good: routed("", "plugins: {x/y: {}}, maxTrafficWeight: 268435456"),
+		want: []string{"spec.strategy.canary.trafficRouting.maxTrafficWeight: Invalid value: 268435457: must be less than or equal to 268435456"},
+	},
 	"a canary of fewer than no pods": {
 		bad: routedSteps(istio, "{setCanaryScale: {replicas: -1}}"), good: routedSteps(istio, "{setCanaryScale: {replicas: -1, matchTrafficWeight: true}}"),
 		want: []string{"spec.strategy.canary.steps[0].setCanaryScale.replicas: Invalid value: -1: must be greater than or equal to 0"},
