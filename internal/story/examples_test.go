@@ -15,6 +15,7 @@ import (
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/analysis"
 	"github.com/penstock-io/penstock/internal/metric"
+	"github.com/penstock-io/penstock/internal/rollout"
 	"github.com/penstock-io/penstock/internal/sim"
 )
 
@@ -106,8 +107,8 @@ func TestEveryExampleDecodesStrictly(t *testing.T) {
 					services[name] = true
 				}
 			}
-			c := s.Rollout.Spec.Strategy.Canary
-			for _, name := range []string{c.StableService, c.CanaryService} {
+			stable, canary := rollout.Roles(&s.Rollout.Spec, &s.Rollout.Status)
+			for _, name := range []string{stable, canary} {
 				if name != "" && !services[name] {
 					t.Errorf("service %s is missing", name)
 				}
@@ -166,19 +167,16 @@ func checkAnalyses(t *testing.T, s *Story) {
 			}
 		}
 	}
-	for i, step := range s.Rollout.Spec.Strategy.Canary.Steps {
-		if step.Analysis == nil {
-			continue
-		}
+	for _, in := range sections(s) {
 		analyses++
-		in := analysis.BuildInput{Rollout: object, Analysis: *step.Analysis, Templates: s.Templates, Latest: "aaa", Stable: "bbb", Type: "Step", Step: int32(i)}
+		in.Rollout, in.Templates, in.Latest, in.Stable = object, s.Templates, "aaa", "bbb"
 		if err := analysis.Check(in); err != nil {
-			t.Errorf("step %d: %v", i, err)
+			t.Errorf("%s %d: %v", in.Type, in.Step, err)
 			continue
 		}
 		run, err := analysis.Build(in)
 		if err != nil {
-			t.Errorf("step %d: %v", i, err)
+			t.Errorf("%s %d: %v", in.Type, in.Step, err)
 			continue
 		}
 		noDataIsNoSuccess(t, run.Spec)
@@ -186,6 +184,25 @@ func checkAnalyses(t *testing.T, s *Story) {
 	if analyses == 0 {
 		t.Error("the example has no analysis")
 	}
+}
+
+// sections are the analyses of an example's strategy.
+func sections(s *Story) (all []analysis.BuildInput) {
+	if b := s.Rollout.Spec.Strategy.BlueGreen; b != nil {
+		for kind, a := range map[rollout.RunKind]*v1alpha1.RolloutAnalysis{
+			rollout.PrePromotion: b.PrePromotionAnalysis, rollout.PostPromotion: b.PostPromotionAnalysis} {
+			if a != nil {
+				all = append(all, analysis.BuildInput{Analysis: *a, Type: string(kind), Step: -1})
+			}
+		}
+		return all
+	}
+	for i, step := range s.Rollout.Spec.Strategy.Canary.Steps {
+		if step.Analysis != nil {
+			all = append(all, analysis.BuildInput{Analysis: *step.Analysis, Type: string(rollout.StepRun), Step: int32(i)})
+		}
+	}
+	return all
 }
 
 // noDataIsNoSuccess answers every metric of a run with nothing.
