@@ -19,7 +19,7 @@ func TestValidation(t *testing.T) {
 		spec v1alpha1.AnalysisRunSpec
 		want string // "" is valid
 	}{
-		"the smallest metric":                      {one(), ""},
+		"the smallest metric": {one(), ""},
 		"a value that could not be read": {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, Malformed: []v1alpha1.Malformed{{Path: "spec.metrics[0].count", Value: "{}", Why: "no"}}},
 			"spec.metrics[0].count: Invalid value: {}: no"},
 		"26: zero metrics":                         {aSpec(), "no metrics specified"},
