@@ -166,16 +166,19 @@ func (c *Controller[S, P]) pass(ctx context.Context, key Key) (time.Duration, er
 
 // settle writes the status and then tells the events, or returns when that is due.
 func (c *Controller[S, P]) settle(ctx context.Context, key Key, o *Outcome) (wrote bool, due time.Time, err error) {
-	body, err := difference(o)
+	if due := c.holding(key, o); !due.IsZero() && differs(o) {
+		return false, due, nil
+	}
+	patch, err := difference(o)
 	if err != nil {
 		return false, time.Time{}, fmt.Errorf("compute the status of %s %s: %w", c.Name, key, err)
 	}
-	if due := c.hold(key, o, body != nil); !due.IsZero() {
+	if patch != nil && c.hold(key, o) {
 		c.tell(key, *o) // nothing, but what was told last is to be told anew next time
-		return false, due, nil
+		return false, c.Now().Add(minorDelay), nil
 	}
-	if body != nil {
-		if err := c.writeStatus(ctx, o, body); err != nil {
+	if patch != nil {
+		if err := c.writeStatus(ctx, o, patch); err != nil {
 			return false, time.Time{}, fmt.Errorf("write the status of %s %s: %w", c.Name, key, err)
 		}
 	}
@@ -184,29 +187,36 @@ func (c *Controller[S, P]) settle(ctx context.Context, key Key, o *Outcome) (wro
 	if o.Persisted != nil {
 		o.Persisted()
 	}
-	return body != nil, time.Time{}, nil
+	return patch != nil, time.Time{}, nil
 }
 
-// hold returns when a minor difference is to be written, zero for now. What is to be told
-// is not minor.
-func (c *Controller[S, P]) hold(key Key, o *Outcome, differs bool) (due time.Time) {
-	if !o.Minor || !differs || len(o.Events) > 0 {
-		return time.Time{}
-	}
+// minor differences may wait. What is to be told is not minor.
+func minor(o *Outcome) bool { return o.Minor && len(o.Events) == 0 }
+
+// holding returns when the minor difference that is held back is to be written; zero for
+// none, and for now.
+func (c *Controller[S, P]) holding(key Key, o *Outcome) (due time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	since, was := c.held[key]
-	if !was {
-		if c.held == nil {
-			c.held = map[Key]time.Time{}
-		}
-		since = c.Now()
-		c.held[key] = since
-	}
-	if due = since.Add(minorDelay); c.Now().Before(due) {
+	since, held := c.held[key]
+	if due = since.Add(minorDelay); held && minor(o) && c.Now().Before(due) {
 		return due
 	}
 	return time.Time{}
+}
+
+// hold begins to hold a minor difference back, and reports whether it does.
+func (c *Controller[S, P]) hold(key Key, o *Outcome) (held bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, was := c.held[key]; was || !minor(o) {
+		return false
+	}
+	if c.held == nil {
+		c.held = map[Key]time.Time{}
+	}
+	c.held[key] = c.Now()
+	return true
 }
 
 // release ends the holding back: everything is written, or there is nothing to write.

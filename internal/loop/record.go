@@ -9,6 +9,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -188,6 +189,17 @@ func (r *Record) target(obj client.Object) (target, error) {
 	return target{kind: gvk, key: client.ObjectKeyFromObject(obj), unstructured: loose}, nil
 }
 
+// typeOf is the type under which the caches hold the object. What is written as mere
+// metadata is held as the type of its kind.
+func (r *Record) typeOf(obj client.Object, t target) reflect.Type {
+	if _, bare := obj.(*metav1.PartialObjectMetadata); bare {
+		if typed, err := r.scheme.Scheme().New(t.kind); err == nil {
+			return reflect.TypeOf(typed).Elem()
+		}
+	}
+	return reflect.TypeOf(obj).Elem()
+}
+
 // note remembers one write by the pass of the context. cause is what the API server
 // answered. A refusal means that nothing was written, but also what the caches did not
 // show: a conflict and a name that is taken, a newer version; "not found", a deletion.
@@ -202,7 +214,7 @@ func (r *Record) note(ctx context.Context, obj client.Object, gone bool, cause e
 		return
 	}
 	x := want{version: obj.GetResourceVersion(), uid: obj.GetUID(), gone: gone, unsure: cause != nil,
-		at: r.Now(), typ: reflect.TypeOf(obj).Elem()}
+		at: r.Now(), typ: r.typeOf(obj, t)}
 	switch {
 	case apierrors.IsConflict(cause), apierrors.IsAlreadyExists(cause):
 		x.gone = false
