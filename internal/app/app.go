@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/record"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -14,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -31,7 +29,7 @@ import (
 type App struct {
 	options Options
 	manager manager.Manager
-	events  record.EventBroadcaster
+	events  *events
 	pool    *kube.Pool
 	plugins *kube.Plugins
 }
@@ -99,7 +97,7 @@ func (a *App) assemble() error {
 		return err
 	}
 	// Published tools look for core/v1 events of this component.
-	recorder := a.events.NewRecorder(m.GetScheme(), corev1.EventSource{Component: kube.EventsComponent})
+	recorder := a.events.recorder(m.GetScheme(), kube.EventsComponent)
 
 	rollouts := kube.NewRollouts(clients)
 	rollouts.Routers, rollouts.Events, rollouts.Watch, rollouts.Namespaced = routers, recorder, watcher.Ensure, watcher.Namespaced
