@@ -64,6 +64,23 @@ func (r *Rollouts) observePods(ctx context.Context, s *Seen) {
 			Available: podAvailable(p, s.Sets[hash].Spec.MinReadySeconds, snap.Now), Refused: refused[p.UID],
 		})
 	}
+	seenPods(snap)
+}
+
+// seenPods corrects the counters of the revisions by the pods themselves: a pod that was
+// evicted a moment ago still counts in the status of its ReplicaSet, and no weight may
+// rise on it.
+func seenPods(snap *rollout.Snapshot) {
+	there := map[string]int32{}
+	for _, p := range snap.Pods {
+		if p.Available && !p.Deleting {
+			there[p.Hash]++
+		}
+	}
+	for i := range snap.Revisions {
+		r := &snap.Revisions[i]
+		r.Available = min(r.Available, there[r.Hash])
+	}
 }
 
 // podAvailable reports whether a pod has been ready for so many seconds.

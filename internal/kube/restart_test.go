@@ -90,6 +90,37 @@ func TestPodsAreReadWhileARestartIsDue(t *testing.T) {
 	}
 }
 
+func TestEvictedPodsCountNoLonger(t *testing.T) {
+	w := restarted(t)
+	for _, n := range []string{"a", "b", "c"} {
+		w.create(w.podOf(n, "abc"))
+	}
+	rs := w.set("web-abc")
+	rs.Spec.Replicas, rs.Status.AvailableReplicas, rs.Status.Replicas = ptr(int32(3)), 3, 3
+	if err := w.client.Update(context.Background(), rs); err != nil {
+		t.Fatal(err)
+	}
+	rs.Status.AvailableReplicas, rs.Status.Replicas = 3, 3
+	if err := w.client.Status().Update(context.Background(), rs); err != nil {
+		t.Fatal(err)
+	}
+	expect := func(want int32) {
+		t.Helper()
+		if got := w.observe().Snapshot.Revisions[0].Available; got != want {
+			t.Errorf("%d available, want %d", got, want)
+		}
+	}
+	expect(3)
+	w.must(rollout.Restart{Pod: "b", Hash: "abc"})
+	expect(2)                     // although the ReplicaSet's status says three
+	w.create(w.podOf("d", "abc")) // and more pods
+	w.create(w.podOf("e", "abc")) // than the ReplicaSet
+	expect(3)                     // has counted do not count either
+	w.edit(func(ro *v1alpha1.Rollout) { ro.Spec.RestartAt = nil })
+	w.must(rollout.Scale{Hash: "abc", To: 3})
+	expect(3)
+}
+
 func TestNoPodsAreNotUnknownPods(t *testing.T) {
 	if pods := restarted(t).observe().Snapshot.Pods; pods == nil || len(pods) != 0 {
 		t.Errorf("%v", pods)

@@ -136,7 +136,7 @@ func (r *Rollouts) Observe(ctx context.Context, key loop.Key, now time.Time) (Se
 	if at := ro.DeletionTimestamp; at != nil {
 		s.Snapshot.Deleting, s.Snapshot.DeletedAt = true, at.Time
 	}
-	if misread(&s) {
+	if ro.DeletionTimestamp == nil && misread(&s) {
 		return s, nil
 	}
 	r.observeWorkload(ctx, &s)
@@ -170,7 +170,7 @@ func (r *Rollouts) Explain(s Seen, p rollout.Plan) loop.Outcome {
 	// Only the statuses are to be compared, so nothing else is copied.
 	before, after := &v1alpha1.Rollout{Status: s.Rollout.Status}, &v1alpha1.Rollout{Status: p.Status}
 	before.ObjectMeta, after.ObjectMeta = identity(s.Rollout), identity(s.Rollout)
-	o := loop.Outcome{Before: before, After: after, Wake: p.Wake}
+	o := loop.Outcome{Before: before, After: after, Wake: p.Wake, Minor: rollout.Minor(&before.Status, &after.Status)}
 	if !s.retry.IsZero() && (o.Wake.IsZero() || s.retry.Before(o.Wake)) {
 		o.Wake = s.retry
 	}

@@ -106,12 +106,20 @@ func (s *Seen) take(object client.Object) (why string) {
 	switch o := object.(type) {
 	case *appsv1.Deployment:
 		template, selector, s.deployment = o.Spec.Template, o.Spec.Selector, o
-		fact.Scalable, fact.Desired, fact.Available = true, 1, o.Status.AvailableReplicas
+		fact.Scalable, fact.Desired = true, 1
 		if o.Spec.Replicas != nil {
 			fact.Desired = *o.Spec.Replicas
 		}
+		if o.Status.ObservedGeneration >= o.Generation { // or it counts pods that are on their way
+			fact.Available = o.Status.AvailableReplicas
+		}
 	case *appsv1.ReplicaSet:
 		template, selector = o.Spec.Template, o.Spec.Selector
+		// One that a Rollout has made is of one revision; what is taken from it is of none.
+		delete(template.Labels, hashLabel)
+		if selector != nil {
+			delete(selector.MatchLabels, hashLabel)
+		}
 	case *corev1.PodTemplate:
 		template = o.Template
 	}

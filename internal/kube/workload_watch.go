@@ -43,7 +43,7 @@ func trim(in any) (any, error) {
 	case *appsv1.Deployment:
 		return &appsv1.Deployment{ObjectMeta: trimmed(o),
 			Spec:   appsv1.DeploymentSpec{Replicas: o.Spec.Replicas, Selector: o.Spec.Selector, Template: o.Spec.Template},
-			Status: appsv1.DeploymentStatus{AvailableReplicas: o.Status.AvailableReplicas}}, nil
+			Status: appsv1.DeploymentStatus{AvailableReplicas: o.Status.AvailableReplicas, ObservedGeneration: o.Status.ObservedGeneration}}, nil
 	case *corev1.PodTemplate:
 		return &corev1.PodTemplate{ObjectMeta: trimmed(o), Template: o.Template}, nil
 	}
