@@ -74,10 +74,10 @@ func apiServerFlags(dir *stateDir, etcd string) []string {
 }
 
 // startAPIServer returns when the API server says that it is ready.
-func startAPIServer(ctx context.Context, dir *stateDir, etcd string, a access, l net.Listener) (*apiServer, error) {
+func startAPIServer(ctx context.Context, flags []string, a access, l net.Listener) (*apiServer, error) {
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s := &apiServer{cancel: cancel, done: make(chan struct{})}
-	server, err := s.assemble(run, apiServerFlags(dir, etcd), l)
+	server, err := s.assemble(run, flags, l)
 	if err != nil {
 		cancel()
 		s.name.Release()

@@ -25,6 +25,8 @@ type Options struct {
 	// Log receives what Kubernetes and etcd have to say; nil discards it. Nothing is
 	// ever written to standard output or standard error.
 	Log io.Writer
+	// Audit keeps a log of requests; nil keeps none.
+	Audit *Audit
 }
 
 // ControlPlane is one running control plane. Its methods may be called from any
@@ -85,7 +87,12 @@ func (c *ControlPlane) start(ctx context.Context, o Options) error {
 	if c.etcd, err = startEtcd(ctx, c.dir); err != nil {
 		return err
 	}
-	if c.api, err = startAPIServer(ctx, c.dir, c.etcd.endpoint, c.access, listener); err != nil {
+	audit, err := o.Audit.flags(c.dir)
+	if err != nil {
+		return err
+	}
+	flags := append(apiServerFlags(c.dir, c.etcd.endpoint), audit...)
+	if c.api, err = startAPIServer(ctx, flags, c.access, listener); err != nil {
 		return err
 	}
 	if c.controllers, err = startControllers(c.access.restConfig()); err != nil {
@@ -112,6 +119,12 @@ func listen(port int) (net.Listener, error) {
 // Kubeconfig is the path of a kubeconfig file for an administrator. It disappears
 // with Stop.
 func (c *ControlPlane) Kubeconfig() string { return c.dir.kubeconfig() }
+
+// KubeconfigFor writes a kubeconfig for a further user and returns its path. It disappears
+// with Stop, too.
+func (c *ControlPlane) KubeconfigFor(user string, groups ...string) (path string, err error) {
+	return c.access.issueUser(c.dir, user, groups...)
+}
 
 // RESTConfig is a new client configuration for an administrator (group
 // system:masters), without a client-side rate limit.

@@ -32,9 +32,10 @@ type pair struct{ cert, key []byte }
 
 // access is what one needs to reach the API server as an administrator.
 type access struct {
-	host  string
-	ca    []byte
-	admin pair
+	host   string
+	ca     []byte
+	admin  pair
+	signer *authority
 }
 
 // issue makes all keys and certificates, and writes those that the API server reads
@@ -48,7 +49,7 @@ func issue(dir *stateDir, address *net.TCPAddr) (access, error) {
 	if err != nil {
 		return access{}, err
 	}
-	a := access{host: "https://" + address.String(), ca: ca.pem}
+	a := access{host: "https://" + address.String(), ca: ca.pem, signer: ca}
 	if a.admin, err = ca.client("penstock-sandbox-admin", "system:masters"); err != nil {
 		return access{}, err
 	}
@@ -74,10 +75,24 @@ func issue(dir *stateDir, address *net.TCPAddr) (access, error) {
 			return access{}, err
 		}
 	}
-	if err := clientcmd.WriteToFile(a.kubeconfig(), dir.kubeconfig()); err != nil {
-		return access{}, fmt.Errorf("write %s: %w", dir.kubeconfig(), bare(err))
+	return a, a.write(dir.kubeconfig(), a.admin)
+}
+
+// issueUser makes a certificate for one more user, and a kubeconfig around it.
+func (a access) issueUser(dir *stateDir, user string, groups ...string) (path string, err error) {
+	as, err := a.signer.client(user, groups...)
+	if err != nil {
+		return "", err
 	}
-	return a, nil
+	path = dir.file("kubeconfig-" + user)
+	return path, a.write(path, as)
+}
+
+func (a access) write(path string, as pair) error {
+	if err := clientcmd.WriteToFile(a.kubeconfig(as), path); err != nil {
+		return fmt.Errorf("write %s: %w", path, bare(err))
+	}
+	return nil
 }
 
 func (a access) restConfig() *rest.Config {
@@ -88,11 +103,11 @@ func (a access) restConfig() *rest.Config {
 	}
 }
 
-func (a access) kubeconfig() clientcmdapi.Config {
+func (a access) kubeconfig(as pair) clientcmdapi.Config {
 	const name = "penstock-sandbox"
 	c := clientcmdapi.NewConfig()
 	c.Clusters[name] = &clientcmdapi.Cluster{Server: a.host, CertificateAuthorityData: a.ca}
-	c.AuthInfos[name] = &clientcmdapi.AuthInfo{ClientCertificateData: a.admin.cert, ClientKeyData: a.admin.key}
+	c.AuthInfos[name] = &clientcmdapi.AuthInfo{ClientCertificateData: as.cert, ClientKeyData: as.key}
 	c.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
 	c.CurrentContext = name
 	return *c

@@ -38,7 +38,7 @@ func newCommand() *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true, Args: cobra.NoArgs,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newUp(), newDemo())
+	root.AddCommand(newUp(), newDemo(), newBench())
 	return root
 }
 

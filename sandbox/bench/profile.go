@@ -1,0 +1,77 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"strconv"
+	"time"
+)
+
+// profileFor is how long the CPU profile runs. Idle time does not show in it.
+const profileFor = 30 * time.Second
+
+// profile takes CPU profiles of the controller and of the sandbox from now on, and memory
+// profiles and the metrics of the controller at the end.
+func profile(ctx context.Context, p *process, dir string, r *Result) <-chan error {
+	done := make(chan error, 1)
+	if dir == "" {
+		done <- nil
+		return done
+	}
+	base := filepath.Join(dir, fmt.Sprintf("%s-%s-%d.", r.Workload, r.Controller, r.Rollouts))
+	stop, err := profileSandbox(base + "sandbox.pprof")
+	if err != nil {
+		done <- err
+		return done
+	}
+	go func() {
+		defer stop()
+		debug := p.pprof + "/debug/pprof/"
+		done <- errors.Join(
+			fetch(ctx, debug+"profile?seconds="+strconv.Itoa(int(profileFor.Seconds())), base+"cpu.pprof"),
+			fetch(ctx, debug+"heap", base+"heap.pprof"),
+			fetch(ctx, debug+"allocs", base+"allocs.pprof"),
+			fetch(ctx, p.metrics+"/metrics", base+"metrics.txt"))
+	}()
+	return done
+}
+
+func fetch(ctx context.Context, from, path string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+from, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return fmt.Errorf("profile the controller: %w", err)
+	}
+	defer answer.Body.Close() //nolint:errcheck // read to its end
+	content, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return fmt.Errorf("profile the controller: %w", err)
+	}
+	return os.WriteFile(path, content, 0o644)
+}
+
+func profileSandbox(path string) (stop func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		f.Close() //nolint:errcheck // a broken profile is no broken measurement
+	}, nil
+}

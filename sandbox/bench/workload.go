@@ -1,0 +1,118 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+)
+
+// askers are how many requests of the bench itself are under way at a time.
+const askers = 8
+
+// Size is one run of a workload.
+type Size struct {
+	Rollouts int
+	Replicas int32
+}
+
+// Sizes are those that the published controller was measured with: four replicas up to
+// 100 Rollouts, two beyond, so that a small machine can play their pods.
+func Sizes(rollouts ...int) (all []Size) {
+	for _, n := range rollouts {
+		s := Size{Rollouts: n, Replicas: 4}
+		if n > 100 {
+			s.Replicas = 2
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// basic is workload W1: a canary by replicas alone, in steps of 20 %, without a pause.
+func basic(namespace, name string, replicas int32) *v1alpha1.Rollout {
+	surge, unavailable := intstr.FromInt32(1), intstr.FromInt32(0)
+	// What costs the API server much and the controller nothing is left out, since both
+	// share the machine: the token of every pod, and the two more requests of a slow end.
+	token, grace := false, int64(0)
+	var steps []v1alpha1.CanaryStep
+	for _, weight := range []int32{20, 40, 60, 80} {
+		steps = append(steps, v1alpha1.CanaryStep{SetWeight: &weight})
+	}
+	labels := map[string]string{"app": name}
+	return &v1alpha1.Rollout{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec: v1alpha1.RolloutSpec{
+			Replicas: &replicas,
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec: corev1.PodSpec{
+					Containers:                   []corev1.Container{{Name: "app", Image: "registry.example/app:v1"}},
+					AutomountServiceAccountToken: &token, TerminationGracePeriodSeconds: &grace,
+				},
+			},
+			Strategy: v1alpha1.RolloutStrategy{Canary: &v1alpha1.CanaryStrategy{
+				MaxSurge: &surge, MaxUnavailable: &unavailable, Steps: steps,
+			}},
+		},
+	}
+}
+
+// newImage is the change that starts every release.
+const newImage = `[{"op":"replace","path":"/spec/template/spec/containers/0/image","value":"registry.example/app:v2"}]`
+
+// fleet are the Rollouts of one run.
+type fleet struct {
+	client    client.Client
+	namespace string
+	size      Size
+}
+
+func (f *fleet) create(ctx context.Context) error {
+	return f.each(func(name string) error {
+		return f.client.Create(ctx, basic(f.namespace, name, f.size.Replicas))
+	})
+}
+
+func (f *fleet) release(ctx context.Context) error {
+	return f.each(func(name string) error {
+		ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: name}}
+		return f.client.Patch(ctx, ro, client.RawPatch(types.JSONPatchType, []byte(newImage)))
+	})
+}
+
+// each does something with every Rollout, a few at a time.
+func (f *fleet) each(do func(name string) error) error {
+	var (
+		group sync.WaitGroup
+		mu    sync.Mutex
+		errs  []error
+		names = make(chan string)
+	)
+	for range askers {
+		group.Go(func() {
+			for name := range names {
+				if err := do(name); err != nil {
+					mu.Lock()
+					errs = append(errs, fmt.Errorf("rollout %s: %w", name, err))
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for i := range f.size.Rollouts {
+		names <- fmt.Sprintf("app-%03d", i)
+	}
+	close(names)
+	group.Wait()
+	return errors.Join(errs...)
+}
