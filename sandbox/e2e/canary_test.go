@@ -82,6 +82,7 @@ func routeWeights(t *testing.T, u *unstructured.Unstructured, rules, targets str
 	return strings.Join(all, " ")
 }
 
+// Covers: outage 18.
 func TestWeightsChangedByHandAreRepairedAtOnce(t *testing.T) {
 	t.Parallel()
 	ns := space(t)

@@ -59,6 +59,7 @@ func TestInvalidSpecsSaySoInThePublishedWords(t *testing.T) {
 	}
 }
 
+// Covers: edge 20.
 func TestTheSelectorIsImmutable(t *testing.T) {
 	t.Parallel()
 	ns := space(t)
@@ -73,6 +74,11 @@ func TestTheSelectorIsImmutable(t *testing.T) {
 		err := patch(t, &v1alpha1.Rollout{}, ns, "web", change)
 		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), ".spec.selector is immutable") {
 			t.Errorf("%s: %v, want it refused as immutable", name, err)
+		}
+	}
+	for _, change := range []string{`{"spec":{"selector":null}}`, `{"spec":{"selector":{"matchLabels":{"app":"web"}}}}`} {
+		if err := patch(t, &v1alpha1.Rollout{}, ns, "web", change); err != nil {
+			t.Errorf("%s, as on the way to a workloadRef and back: %v", change, err)
 		}
 	}
 }

@@ -155,6 +155,7 @@ func TestKindsFitIntoKubectlsAnnotation(t *testing.T) {
 	}
 }
 
+// Covers: defect 26.
 func TestTheInstallationAppliesAndIsWhatRunsHere(t *testing.T) {
 	objects := build(t, "config/default")
 	role := &rbacv1.ClusterRole{}
