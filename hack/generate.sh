@@ -13,5 +13,5 @@ controller_gen crd:maxDescLen=0,generateEmbeddedObjectMeta=true paths=./api/... 
 mkdir -p config/crd
 go run ./hack/crd "$generated" config/crd
 controller_gen rbac:roleName=penstock-controller "paths={./internal/kube,./internal/app}" output:rbac:dir=config/rbac
-go run ./hack/reasons internal/rollout/reason.go docs/reasons.md
+go run ./hack/reasons docs/reasons.md internal/rollout/reason.go internal/experiment/reason.go
 go run ./hack/cover
