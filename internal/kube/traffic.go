@@ -75,6 +75,8 @@ func (r *Rollouts) observeTraffic(ctx context.Context, s *Seen, services map[str
 		r.observeActive(s, services)
 	case s.target.Routing != nil:
 		r.observeRoutes(ctx, s, services)
+	case s.Rollout.Status.Canary.Weights != nil: // it had routes until a moment ago
+		r.see(s, traffic.Split{}, traffic.Observation{Settle: traffic.ServiceSettle})
 	}
 }
 

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/penstock-io/penstock/internal/traffic"
 )
@@ -58,19 +59,34 @@ func (v *view) unsafe(a Action) string {
 	return ""
 }
 
-// unsafePoint holds a change of a role's revision against the share of that role.
+// unsafePoint holds a change of a role's revision against the share of that role: the
+// largest that may be arriving, and all of it where that is not known.
 func (v *view) unsafePoint(a SetSelector) string {
-	next := v.Traffic.Written
-	next.Destinations = append([]traffic.Destination(nil), next.Destinations...)
+	now, next := v.Traffic.Written, v.Traffic.Written
+	now.Destinations = slices.Clone(now.Destinations)
+	for i, d := range now.Destinations {
+		if d.Service == a.Service {
+			now.Destinations[i].Weight = v.arriving(d.Role)
+		}
+	}
+	next.Destinations = slices.Clone(now.Destinations)
 	for i, d := range next.Destinations {
 		if d.Service == a.Service {
 			next.Destinations[i].Hash = a.Hash
 		}
 	}
-	if lost := v.lost(next) - v.lost(v.Traffic.Written); lost > 0 {
+	if lost := v.lost(next) - v.lost(now); lost > 0 {
 		return fmt.Sprintf("I1: %d of %d parts more would have no pod", lost, v.total)
 	}
 	return ""
+}
+
+// arriving is the largest share that a role may be getting. The preview gets none.
+func (v *view) arriving(r traffic.Role) int32 {
+	if preview := v.blue != nil && r == traffic.Canary; !v.Traffic.Known && !preview {
+		return v.total
+	}
+	return v.Traffic.Largest(r)
 }
 
 // lost is the part of a split that no available pod can carry. A destination that is not

@@ -75,7 +75,7 @@ func (v *view) marked(service string) bool {
 func (v *view) canPoint(r traffic.Role, service, hash string) (ok bool, why Note) {
 	to := v.revision(hash)
 	load := v.Traffic.Largest(r)
-	if to != nil && load == 0 && r == traffic.Canary && (v.canary.PingPong != nil || v.blue != nil && v.mode == done) {
+	if to != nil && load == 0 && r == traffic.Canary && (v.canary.PingPong != nil && v.Traffic.Known || v.blue != nil && v.mode == done) {
 		// Nobody is sent there. Load balancers with readiness gates must see the pods
 		// before they are ready (core.md §5.14); at the first deployment there is no other.
 		return true, Note{}
@@ -91,7 +91,7 @@ func (v *view) canPoint(r traffic.Role, service, hash string) (ok bool, why Note
 		return false, Note{Waiting, ServiceNotSwitched, fmt.Sprintf(
 			"service %s is taken over once all pods of %s are available: %d of %d are", service, hash, available(to), to.Desired)}
 	}
-	if load > 0 && !v.Traffic.Known && v.served(r) {
+	if !v.Traffic.Known && v.served(r) {
 		return false, v.blind()
 	}
 	// Between two revisions the canary's pods follow its step, not what still arrives at
@@ -229,6 +229,10 @@ func (v *view) mayLower(g goal, want, now int32) (low int32, notes []Note) {
 	}
 	if !v.served(traffic.Canary) {
 		return want, nil
+	}
+	if !v.Traffic.Known && v.canaryHash() == g.stable {
+		// Stable may have been pointed there a moment ago, and nothing is gained by going back.
+		return now, []Note{v.blind()}
 	}
 	if !v.pointsOnly(traffic.Stable, g.stable) {
 		return now, []Note{{Waiting, TrafficNotConfirmed, fmt.Sprintf(

@@ -42,7 +42,7 @@ func weights(v *view, g goal) *v1alpha1.TrafficWeights {
 	w := v.Traffic.Written
 	switch {
 	case !v.Routed || v.blue != nil:
-		return nil
+		return leftover(v)
 	case w.IsZero(): // the routes could not be read
 		return v.Status.Canary.Weights.DeepCopy()
 	}
@@ -59,6 +59,19 @@ func weights(v *view, g goal) *v1alpha1.TrafficWeights {
 			ok = *old.Verified // a controller that has just begun knows no better
 		}
 		out.Verified = &ok
+	}
+	return out
+}
+
+// leftover is what stays listed after the strategy has given up its routes: the experiments
+// that these led to, until nobody can be sent there any more.
+func leftover(v *view) *v1alpha1.TrafficWeights {
+	out := v.Status.Canary.Weights.DeepCopy()
+	if out == nil || len(out.Additional) == 0 {
+		return nil
+	}
+	if out.Additional = additional(v, goal{}); len(out.Additional) == 0 {
+		return nil
 	}
 	return out
 }

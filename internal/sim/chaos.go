@@ -119,12 +119,22 @@ func (w *World) changeStrategy() {
 	*s, *w.former = *w.former, *s
 	w.Rollout.Generation++
 	w.log("the strategy changes")
-	// The former routes are cleaned by the shell, not by the planner.
-	w.route, w.plane = route{problem: w.route.problem}, plane{}
+	w.route = route{problem: w.route.problem, extras: w.route.extras}
+	w.plane = plane{extras: w.plane.extras, coming: w.plane.coming, at: w.plane.at}
 	delete(w.services, "subset/stable")
 	delete(w.services, "subset/canary")
 	w.deaths = w.Now
 	w.follow()
+}
+
+// unsteer is what the shell does, and not the planner, once it sees that the strategy has
+// no routes any more.
+func (w *World) unsteer() {
+	if s := w.caches.rollout.Spec.Strategy; len(w.route.extras) > 0 && (s.Canary == nil || s.Canary.TrafficRouting == nil) {
+		w.log("  clean up the former routes")
+		w.route.extras = nil
+		w.follow()
+	}
 }
 
 // finish helps as a patient person would (unpause, promote, retry) and then holds the

@@ -39,9 +39,17 @@ func (w *World) arriving(hash string) (share int32) {
 		share += most
 	}
 	if slices.Contains([]string{st, ls, w.svc(ss).pending}, hash) {
-		share += w.total() - least
+		share += w.total() - least - min(shares(p.extras), shares(p.coming), shares(w.route.extras))
 	}
 	return min(share, w.total())
+}
+
+// shares is what experiments get together.
+func shares(extras []traffic.Destination) (sum int32) {
+	for _, d := range extras {
+		sum += d.Weight
+	}
+	return sum
 }
 
 // checkAction holds a write against the truth at the moment at which it happens.

@@ -193,11 +193,15 @@ func (w *World) snapshot() rollout.Snapshot {
 	if rollout.RestartDue(&s.Spec, &s.Status, w.Now) {
 		s.Pods = w.seenPods()
 	}
+	w.unsteer()
 	if s.Routed {
 		confirmed := w.Verifies && !w.blue() && w.planeFollows() && reflect.DeepEqual(c.route, w.route)
 		w.history, s.Traffic = w.history.See(w.Now, w.split(c), confirmed, w.Settle)
 		s.Traffic.Problem = c.route.problem
 		s.SettledAt, s.Verifies = w.history.Settled(w.Settle), w.Verifies && !w.blue()
+	} else if s.Status.Canary.Weights != nil {
+		w.history, s.Traffic = w.history.See(w.Now, traffic.Split{}, false, w.Settle)
+		s.SettledAt = w.history.Settled(w.Settle)
 	}
 	return s
 }

@@ -152,16 +152,17 @@ func TestRandomRolloutsKeepTheLaws(t *testing.T) {
 		}
 		return
 	}
-	passes, failed := 0, 0
+	passes, failed, done := 0, 0, 0
 	for s := uint64(1); s <= uint64(*runs) && failed < 5; s++ {
 		w := randomWorld(s, nil)
 		if broken := w.Chaos(); len(broken) > 0 {
 			failed++
-			t.Errorf("seed %d: %v", s, fmt.Sprintf("%.900s", broken))
+			t.Errorf("go test ./internal/sim -run Laws -seed %d -v   replays this: %.900s", s, fmt.Sprint(broken))
 		}
 		passes += w.Passes
+		done++
 	}
-	t.Logf("%d rollouts, %d passes of the planner", *runs, passes)
+	t.Logf("%d rollouts, %d passes of the planner", done, passes)
 }
 
 // TestMutantsBreakALaw shows that the laws can be broken: each mutant of the planner must
