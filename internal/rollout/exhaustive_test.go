@@ -444,7 +444,7 @@ var worlds = map[string]world{
 	"weights and a pause, three pods: full promotion and roll back": canaryWorld(twoSet, 3, 2, chance{full: true, supersede: true, back: true}),
 	"weights and a pause, two pods: another leader":                 canaryWorld(twoSet, 2, 2, chance{abort: true, supersede: true, lead: true}),
 	"stable shrinks with the weight, two pods": {newArena(twoSet, func(c *v1alpha1.CanaryStrategy) { c.DynamicStableScale = true }),
-		2, 2, chance{abort: true, supersede: true, back: true}},
+		2, 2, chance{abort: true, supersede: true, back: true, forget: true}},
 	"an experiment with weight, two pods": canaryWorld(trialSteps, 2, 1, chance{abort: true, supersede: true, forget: true}),
 	"blue-green at once, two pods":        blueWorld(v1alpha1.BlueGreenStrategy{}, 2, 2, chance{abort: true, supersede: true, back: true, full: true}),
 	"blue-green by hand with a small preview": blueWorld(v1alpha1.BlueGreenStrategy{AutoPromotionEnabled: &byHand, PreviewReplicaCount: &few},

@@ -235,6 +235,9 @@ func (a *arena) snapshot(s *small) Snapshot {
 	snap.Services = []Service{{Name: "stable", Exists: true, Managed: true, Hash: hashOf(s.StableTo)},
 		{Name: "canary", Exists: true, Managed: true, Hash: hashOf(s.Canary)}}
 	snap.Traffic = traffic.State{Written: a.split(s.Weight, s.Canary, s.StableTo, s.Extra), Live: a.live(s), Known: !s.Unknown}
+	if s.Unknown { // a controller that has just begun has seen what is written, and nothing else
+		snap.Traffic.Live = []traffic.Split{snap.Traffic.Written}
+	}
 	a.runs(s, &snap)
 	a.trials(s, &snap)
 	return snap
