@@ -18,8 +18,9 @@ import (
 )
 
 var (
-	runs = flag.Int("runs", 10_000, "how many random rollouts to simulate")
-	seed = flag.Uint64("seed", 0, "simulate only this seed, with its log")
+	runs  = flag.Int("runs", 10_000, "how many random rollouts to simulate")
+	after = flag.Uint64("after", 0, "simulate seeds after this one")
+	seed  = flag.Uint64("seed", 0, "simulate only this seed, with its log")
 )
 
 // randomWorld is the rollout that a seed stands for.
@@ -153,7 +154,7 @@ func TestRandomRolloutsKeepTheLaws(t *testing.T) {
 		return
 	}
 	passes, failed, done := 0, 0, 0
-	for s := uint64(1); s <= uint64(*runs) && failed < 5; s++ {
+	for s := *after + 1; s <= *after+uint64(*runs) && failed < 5; s++ {
 		w := randomWorld(s, nil)
 		if broken := w.Chaos(); len(broken) > 0 {
 			failed++
