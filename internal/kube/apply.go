@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -123,11 +121,7 @@ func (r *Rollouts) retire(ctx context.Context, s *Seen, a rollout.Retire) error 
 	if err != nil {
 		return err
 	}
-	var value any
-	if !a.At.IsZero() {
-		value = a.At.UTC().Format(time.RFC3339)
-	}
-	return mergePatch(ctx, r.Writer, rs, metadata(at(rs, map[string]any{"annotations": map[string]any{deadlineKey: value}})))
+	return r.deadline(ctx, rs, a.At)
 }
 
 // deleteSet removes a ReplicaSet only as it was seen: one that has got pods since stays.
@@ -178,18 +172,8 @@ func (r *Rollouts) startRun(ctx context.Context, s *Seen, a rollout.StartRun) er
 	}
 	run.Namespace, run.Name = s.Rollout.Namespace, a.Name
 	run.OwnerReferences = []metav1.OwnerReference{ownerOf(s.Rollout)}
-	err = r.Writer.Create(ctx, run)
-	if !apierrors.IsAlreadyExists(err) {
-		return err
-	}
 	there := &v1alpha1.AnalysisRun{}
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(run), there); err != nil {
-		return fmt.Errorf("get the one of that name: %w", err)
-	}
-	if !ownedBy(there, s.Rollout) {
-		return fmt.Errorf("analysisrun %s/%s exists and is not this rollout's", run.Namespace, run.Name)
-	}
-	return nil
+	return r.create(ctx, run, there, func() bool { return ownedBy(there, s.Rollout) })
 }
 
 func analysisFor(ro *v1alpha1.Rollout, a rollout.StartRun) (*v1alpha1.RolloutAnalysis, error) {
@@ -206,8 +190,7 @@ func (r *Rollouts) stopRun(ctx context.Context, s *Seen, a rollout.StopRun) erro
 	if run == nil {
 		return fmt.Errorf("no analysisrun is named %q", a.Name)
 	}
-	body := map[string]any{"metadata": map[string]any{"uid": run.UID}, "spec": map[string]any{"terminate": true}}
-	return client.IgnoreNotFound(mergePatch(ctx, r.Writer, run, body))
+	return r.terminate(ctx, run)
 }
 
 func (r *Rollouts) deleteRun(ctx context.Context, s *Seen, a rollout.DeleteRun) error {
@@ -215,6 +198,5 @@ func (r *Rollouts) deleteRun(ctx context.Context, s *Seen, a rollout.DeleteRun) 
 	if run == nil {
 		return fmt.Errorf("no analysisrun is named %q", a.Name)
 	}
-	return client.IgnoreNotFound(r.Writer.Delete(ctx, run, client.Preconditions{UID: &run.UID},
-		client.PropagationPolicy(metav1.DeletePropagationBackground)))
+	return r.remove(ctx, run)
 }

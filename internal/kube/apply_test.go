@@ -266,7 +266,7 @@ func TestStartRun(t *testing.T) {
 	}
 	foreign := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: start.Name}}
 	w.create(foreign)
-	if err := w.do(start); err == nil || !strings.Contains(err.Error(), "not this rollout's") {
+	if err := w.do(start); err == nil || !strings.Contains(err.Error(), "already exists, and is not ours") {
 		t.Errorf("got %v", err)
 	}
 }

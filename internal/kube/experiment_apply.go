@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -16,11 +15,6 @@ import (
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/experiment"
 )
-
-// taken is the answer that a name belongs to somebody else's object.
-type taken struct{ error }
-
-func (t taken) Unwrap() error { return t.error }
 
 // hopeless is a fault that no second try mends.
 type hopeless struct{ error }
@@ -84,22 +78,6 @@ func (e *Experiments) apply(ctx context.Context, s *ExperimentSeen, a experiment
 		return e.stopRun(ctx, s, a)
 	}
 	return fmt.Errorf("no applier for action %T", a)
-}
-
-// create makes an object. One of the same name that mine accepts is the same object; the
-// cache will show it. there is an empty one to read into.
-func (e *Experiments) create(ctx context.Context, o, there client.Object, mine func() bool) error {
-	err := e.Writer.Create(ctx, o)
-	if !apierrors.IsAlreadyExists(err) {
-		return err
-	}
-	if live := e.Live.Get(ctx, client.ObjectKeyFromObject(o), there); live != nil {
-		return fmt.Errorf("get the one of that name: %w", live)
-	}
-	if mine() {
-		return nil
-	}
-	return taken{err}
 }
 
 func (s *ExperimentSeen) meta(name, template string) metav1.ObjectMeta {
@@ -170,11 +148,7 @@ func (e *Experiments) retire(ctx context.Context, s *ExperimentSeen, a experimen
 	if err != nil {
 		return err
 	}
-	var value any
-	if !a.At.IsZero() {
-		value = a.At.UTC().Format(time.RFC3339)
-	}
-	return mergePatch(ctx, e.Writer, rs, metadata(at(rs, map[string]any{"annotations": map[string]any{deadlineKey: value}})))
+	return e.deadline(ctx, rs, a.At)
 }
 
 func (e *Experiments) createService(ctx context.Context, s *ExperimentSeen, a experiment.EnsureService) error {

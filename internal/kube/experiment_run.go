@@ -108,6 +108,5 @@ func (e *Experiments) stopRun(ctx context.Context, s *ExperimentSeen, a experime
 	if run == nil {
 		return fmt.Errorf("no analysisrun is named %q", a.Name)
 	}
-	body := map[string]any{"metadata": map[string]any{"uid": run.UID}, "spec": map[string]any{"terminate": true}}
-	return client.IgnoreNotFound(mergePatch(ctx, e.Writer, run, body))
+	return e.terminate(ctx, run)
 }

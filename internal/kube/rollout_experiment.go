@@ -95,18 +95,8 @@ func (r *Rollouts) startExperiment(ctx context.Context, s *Seen, a rollout.Start
 	if err != nil {
 		return err
 	}
-	err = r.Writer.Create(ctx, x)
-	if !apierrors.IsAlreadyExists(err) {
-		return err
-	}
 	there := &v1alpha1.Experiment{}
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(x), there); err != nil {
-		return fmt.Errorf("get the one of that name: %w", err)
-	}
-	if !ownedBy(there, s.Rollout) {
-		return fmt.Errorf("experiment %s/%s exists and is not this rollout's", x.Namespace, x.Name)
-	}
-	return nil
+	return r.create(ctx, x, there, func() bool { return ownedBy(there, s.Rollout) })
 }
 
 // newExperiment makes the Experiment of a step (core.md §5.17).
@@ -193,8 +183,7 @@ func (r *Rollouts) stopExperiment(ctx context.Context, s *Seen, a rollout.StopEx
 	if x == nil {
 		return fmt.Errorf("no experiment is named %q", a.Name)
 	}
-	body := map[string]any{"metadata": map[string]any{"uid": x.UID}, "spec": map[string]any{"terminate": true}}
-	return client.IgnoreNotFound(mergePatch(ctx, r.Writer, x, body))
+	return r.terminate(ctx, x)
 }
 
 func (r *Rollouts) deleteExperiment(ctx context.Context, s *Seen, a rollout.DeleteExperiment) error {
@@ -202,6 +191,5 @@ func (r *Rollouts) deleteExperiment(ctx context.Context, s *Seen, a rollout.Dele
 	if x == nil {
 		return fmt.Errorf("no experiment is named %q", a.Name)
 	}
-	return client.IgnoreNotFound(r.Writer.Delete(ctx, x, client.Preconditions{UID: &x.UID},
-		client.PropagationPolicy(metav1.DeletePropagationBackground)))
+	return r.remove(ctx, x)
 }

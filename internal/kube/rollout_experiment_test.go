@@ -161,7 +161,7 @@ func TestAnExperimentOfTheNameIsTheSameOnlyIfItIsOurs(t *testing.T) {
 	w = trialWorld(t, trialStep())
 	w.create(&v1alpha1.Experiment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: startTrial.Name}})
 	err := w.rollouts.Apply(context.Background(), w.observe(), rollout.Plan{Actions: []rollout.Action{startTrial}})
-	if err == nil || !strings.Contains(err.Error(), "exists and is not this rollout's") {
+	if err == nil || !strings.Contains(err.Error(), "already exists, and is not ours") {
 		t.Errorf("got %v", err)
 	}
 }
