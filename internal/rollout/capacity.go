@@ -97,8 +97,8 @@ func (v *view) floor(r *Revision, to int32) (low int32, notes []Note) {
 		return to, nil
 	}
 	low = v.need(v.exposure(r))
-	if v.planned != nil {
-		low = max(low, v.need(v.planned.On(r.Hash)))
+	for _, next := range v.planned {
+		low = max(low, v.need(next.On(r.Hash)))
 	}
 	if s, ok := v.at(); ok && r == v.current && s.scale != nil && low > 0 {
 		low = min(low, max(v.stepPods(s), 1)) // the user's own count, but never nobody

@@ -45,15 +45,31 @@ func Decide(s Snapshot) Plan {
 func (p *Plan) move(v *view, g goal) {
 	shares, why := split(v, g)
 	shares, held := v.guard(shares)
-	for _, a := range shares {
-		if s, ok := a.(SetSplit); ok {
-			v.planned = &s.Split
-		}
-	}
+	v.plan(shares)
 	pods, notes := capacity(v, g)
 	pods, kept := v.guard(pods)
 	p.Actions = append(append(p.Actions, pods...), shares...)
 	p.Notes = slices.Concat(p.Notes, notes, kept, why, held)
+}
+
+// plan remembers what this pass makes of the written split: who gets a share by it keeps
+// pods for it.
+func (v *view) plan(shares []Action) {
+	for _, a := range shares {
+		next := v.Traffic.Written
+		switch a := a.(type) {
+		case SetSplit:
+			next = a.Split
+		case SetSelector:
+			next.Destinations = slices.Clone(next.Destinations)
+			for i := range next.Destinations {
+				if d := &next.Destinations[i]; d.Service == a.Service && !v.Pinned {
+					d.Hash = a.Hash
+				}
+			}
+		}
+		v.planned = append(v.planned, next)
+	}
 }
 
 // moves reports whether the plan takes pods away or moves traffic.

@@ -54,7 +54,9 @@ func (v *view) unsafe(a Action) string {
 			return fmt.Sprintf("I1: %d of %d parts more would have no pod", lost, v.total)
 		}
 	case SetSelector:
-		return v.unsafePoint(a)
+		if !v.Pinned { // or no traffic is led by it
+			return v.unsafePoint(a)
+		}
 	}
 	return ""
 }

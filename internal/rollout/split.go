@@ -24,11 +24,18 @@ func split(v *view, g goal) ([]Action, []Note) {
 		return nil, nil // nothing is routed before a stable revision is recorded
 	}
 	acts, notes := v.points(g)
-	if len(acts) > 0 && v.Pinned || v.blue != nil {
+	if v.blue != nil {
 		return acts, notes
 	}
-	more, why := v.moveWeight(g)
-	return append(acts, more...), append(notes, why...)
+	if len(acts) == 0 || !v.Pinned {
+		more, why := v.moveWeight(g)
+		acts, notes = append(acts, more...), append(notes, why...)
+	}
+	if v.Pinned { // the Services are for people and tests then
+		more, why := v.plainServices(g)
+		acts, notes = append(acts, more...), append(notes, why...)
+	}
+	return acts, notes
 }
 
 // points makes the roles point at the goal's revisions where that is safe.
@@ -283,8 +290,9 @@ func (v *view) listed(extras []traffic.Destination) (list []traffic.Destination)
 	return list
 }
 
-// plainServices keeps the Services of a canary without a router: each selects one
-// revision for people and tests to reach (core.md §5.14).
+// plainServices keeps the Services that no weights lead to, of a canary without a router
+// or with one that pins revisions itself: each selects one revision for people and tests
+// to reach (core.md §5.14).
 func (v *view) plainServices(g goal) (acts []Action, notes []Note) {
 	stable, canary := Roles(&v.Spec, &v.Status)
 	for _, p := range []struct{ name, hash string }{{stable, g.stable}, {canary, g.canary}} {

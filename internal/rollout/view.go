@@ -44,9 +44,9 @@ type view struct {
 	current, stable *Revision
 	// others are neither current nor stable, newest first.
 	others []*Revision
-	// planned is the split that this pass will write; nil for none. Pods and weight are
-	// written in any order, so pods must fit both splits.
-	planned *traffic.Split
+	// planned are the splits that the writes of this pass make, each alone. Pods and weight are
+	// written in any order, so pods must fit all of them.
+	planned []traffic.Split
 	// express says why the steps are left out, "" when they are not.
 	express string
 }

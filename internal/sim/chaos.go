@@ -102,7 +102,7 @@ func (w *World) pointAny() {
 	r := w.revs[w.rng.IntN(len(w.revs))]
 	w.log("somebody points service %s at %s", name, tag(r.image))
 	w.deaths = w.Now // who is served now is that person's doing
-	w.svc(name).hash = r.hash
+	w.svc(name).hash, w.unseen = r.hash, true
 	w.follow()
 }
 

@@ -35,16 +35,20 @@ func (w *World) arriving(hash string) (share int32) {
 	if w.blue() {
 		most, least = 0, 0
 	}
+	ofStable := min(shares(p.extras), shares(p.coming), shares(w.route.extras))
+	if w.flipped(&w.Rollout.Status) {
+		most, ofStable = most-ofStable, 0
+	}
 	if slices.Contains([]string{ca, lc, w.svc(sc).pending}, hash) {
 		share += most
 	}
 	if slices.Contains([]string{st, ls, w.svc(ss).pending}, hash) {
-		share += w.total() - least - min(shares(p.extras), shares(p.coming), shares(w.route.extras))
+		share += w.total() - least - ofStable
 	}
 	return min(share, w.total())
 }
 
-// shares is what experiments get together.
+// shares is what experiments get together, out of stable's share.
 func shares(extras []traffic.Destination) (sum int32) {
 	for _, d := range extras {
 		sum += d.Weight
@@ -64,7 +68,7 @@ func (w *World) checkAction(seen *rollout.Snapshot, a rollout.Action) {
 	}
 	switch x := a.(type) {
 	case rollout.Scale:
-		if x.To >= x.From || w.overridden() {
+		if x.To >= x.From || w.overridden() || w.unseen {
 			return
 		}
 		if low := need(n, w.arriving(x.Hash), w.total()); x.To < low {

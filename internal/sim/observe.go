@@ -49,7 +49,7 @@ func (w *World) refresh(all bool) {
 		w.caches.revs = w.revisions()
 	}
 	if due(cacheServices) {
-		w.caches.services = w.seenServices()
+		w.caches.services, w.unseen = w.seenServices(), false
 	}
 	if due(cacheRoute) {
 		w.caches.route = w.route

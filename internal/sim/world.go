@@ -68,6 +68,8 @@ type World struct {
 	laws    []string
 	wake    time.Time
 	faulty  bool
+	// unseen: a person has pointed a Service elsewhere, which the caches do not show yet.
+	unseen bool
 	// former is the strategy before the last change of it.
 	former *v1alpha1.RolloutStrategy
 	// stuck: the controller was seen to go round in circles.
