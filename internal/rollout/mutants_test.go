@@ -58,6 +58,7 @@ const (
 	canaryTest  = "weights and an analysis that may fail, two pods"
 	canaryTrial = "an experiment with weight, two pods"
 	canaryShare = "stable shrinks with the weight, two pods"
+	canaryPlace = "roles that change places, two pods"
 	blueOnce    = "blue-green at once, two pods"
 	blueHand    = "blue-green by hand with a small preview"
 	blueBefore  = "blue-green with an analysis before"
@@ -131,6 +132,9 @@ var mutants = map[string]mutant{
 		if s.Status.CurrentPodHash == s.TemplateHash && len(s.Revisions) > 1 && s.Services[1].Hash != s.TemplateHash {
 			p.Actions = append(p.Actions, SetSelector{Service: "canary", From: s.Services[1].Hash, Hash: s.TemplateHash})
 		}
+	})},
+	"503 because the idle role is pointed at no pods while proxies still send there": {world: canaryPlace, plan: before(func(s *Snapshot) {
+		s.Traffic.Known = true
 	})},
 	"503 after a restart that has forgotten what is live": {world: canaryDrift, plan: before(func(s *Snapshot) {
 		if !s.Traffic.Known {

@@ -57,6 +57,8 @@ type small struct {
 	TrialNamed                        bool
 	// the route objects: index into small weights, and who the roles point at
 	Weight, Canary, StableTo int8
+	// Ping: the roles have changed places, stable is behind the Service named canary.
+	Ping bool
 	// what the data plane may still do: bit sets over weights and revisions
 	LiveWeights, LiveCanary, LiveStable uint8
 	Unknown                             bool
@@ -155,18 +157,6 @@ func (a *arena) weightIndex(w int32) int8 {
 	return int8(len(a.weights) - 1)
 }
 
-func (a *arena) split(weight, canary, stable int8, extra bool) traffic.Split {
-	s := traffic.Two(100, a.weights[weight],
-		traffic.Destination{Service: "stable", Hash: hashOf(stable)},
-		traffic.Destination{Service: "canary", Hash: hashOf(canary)})
-	if extra {
-		x := traffic.Destination{Role: traffic.Extra, Service: "trial", Hash: "trial", Weight: min(trialWeight, s.Destinations[0].Weight)}
-		s.Destinations[0].Weight -= x.Weight
-		s.Destinations = append(s.Destinations, x)
-	}
-	return s
-}
-
 // trialWeight is the share of the experiment in the small world.
 const trialWeight = 10
 
@@ -177,9 +167,9 @@ func (a *arena) live(s *small) []traffic.Split {
 		for c := int8(0); c < revs; c++ {
 			for st := int8(0); st < revs; st++ {
 				if s.LiveWeights&(1<<w) != 0 && s.LiveCanary&(1<<c) != 0 && s.LiveStable&(1<<st) != 0 {
-					out = append(out, a.split(w, c, st, false))
+					out = append(out, a.split(s, w, c, st, false))
 					if s.LiveExtra {
-						out = append(out, a.split(w, c, st, true))
+						out = append(out, a.split(s, w, c, st, true))
 					}
 				}
 			}
@@ -201,6 +191,7 @@ func (a *arena) snapshot(s *small) Snapshot {
 	if len(a.steps) > 0 {
 		st.CurrentStepIndex = &idx
 	}
+	st.Canary.StablePingPong = sideOf(s.Ping)
 	if s.Paused {
 		reason := v1alpha1.PauseReasonCanaryPauseStep
 		if a.blue != nil {
@@ -234,7 +225,7 @@ func (a *arena) snapshot(s *small) Snapshot {
 	snap.Number = newest
 	snap.Services = []Service{{Name: "stable", Exists: true, Managed: true, Hash: hashOf(s.StableTo)},
 		{Name: "canary", Exists: true, Managed: true, Hash: hashOf(s.Canary)}}
-	snap.Traffic = traffic.State{Written: a.split(s.Weight, s.Canary, s.StableTo, s.Extra), Live: a.live(s), Known: !s.Unknown}
+	snap.Traffic = traffic.State{Written: a.split(s, s.Weight, s.Canary, s.StableTo, s.Extra), Live: a.live(s), Known: !s.Unknown}
 	if s.Unknown { // a controller that has just begun has seen what is written, and nothing else
 		snap.Traffic.Live = []traffic.Split{snap.Traffic.Written}
 	}
@@ -315,6 +306,7 @@ func (a *arena) persist(s *small, p *Plan) {
 	} else if s.Dated == 0 {
 		s.Dated = 1
 	}
+	s.Ping = st.Canary.StablePingPong == v1alpha1.PPPing
 	s.TrialNamed = st.Canary.CurrentExperiment != ""
 	s.Listed = st.Canary.Weights != nil && len(st.Canary.Weights.Additional) > 0
 }
@@ -375,7 +367,7 @@ func (a *arena) do(s *small, n int8, act Action) (broken string) {
 }
 
 func (a *arena) doSplit(s *small, n int8, to traffic.Split) (broken string) {
-	w := a.weightIndex(to.Weight(traffic.Canary))
+	w := a.weightIndex(shareOf(to, "canary"))
 	broken = a.checkWeight(s, n, w)
 	s.Weight = w
 	s.LiveWeights |= 1 << w
@@ -466,22 +458,4 @@ func (a *arena) smallest(s *small) int32 {
 		}
 	}
 	return 0
-}
-
-// checkWeight holds a weight write against who would receive the traffic.
-func (a *arena) checkWeight(s *small, n, w int8) string {
-	for i := int8(0); i < revs; i++ {
-		if w > s.Weight && s.LiveCanary&(1<<i) != 0 && s.Revs[i].Desired < pods(n, a.weights[w]) {
-			return "weight moved to a canary that is not there"
-		}
-		low := pods(n, 100-a.weights[w])
-		if s.Dated == 2 {
-			low = min(low, 1)
-		}
-		if w < s.Weight && s.LiveStable&(1<<i) != 0 && s.Revs[i].Desired < low &&
-			s.Revs[max(s.Canary, 0)].Avail > 0 {
-			return "weight moved to a stable that is not there"
-		}
-	}
-	return ""
 }
