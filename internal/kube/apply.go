@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -70,6 +71,9 @@ func (r *Rollouts) apply(ctx context.Context, s *Seen, a rollout.Action) error {
 			return errors.New("the rollout has no router")
 		}
 		_, err := s.router.Apply(ctx, s.target, a.Split)
+		if err != nil && !apierrors.IsConflict(err) { // a conflict is tried again at once
+			r.tell(s.Rollout, rollout.Note{Kind: rollout.Warning, Reason: rollout.TrafficRoutingError, Message: err.Error()})
+		}
 		return err
 	case rollout.StartExperiment:
 		return r.startExperiment(ctx, s, a)

@@ -19,9 +19,6 @@ import (
 	"github.com/penstock-io/penstock/internal/rollout"
 )
 
-// createError is the published reason of the event when a ReplicaSet cannot be created.
-const createError rollout.Reason = "ReplicaSetCreateError"
-
 // createSet creates the ReplicaSet of a new revision with no pods (core.md §3.4).
 func (r *Rollouts) createSet(ctx context.Context, s *Seen, a rollout.EnsureRevision) error {
 	rs, err := newSet(s.Rollout, a)
@@ -29,17 +26,17 @@ func (r *Rollouts) createSet(ctx context.Context, s *Seen, a rollout.EnsureRevis
 		return err
 	}
 	err = r.Writer.Create(ctx, rs)
+	key := loop.Key{Namespace: s.Rollout.Namespace, Name: s.Rollout.Name}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if err == nil || apierrors.IsAlreadyExists(err) {
 		// Whose it is, the next pass sees: the loop waits until the cache shows it.
+		delete(r.refused, key)
 		return err
 	}
-	r.tell(s.Rollout, rollout.Note{Kind: rollout.Warning, Reason: createError,
+	r.tell(s.Rollout, rollout.Note{Kind: rollout.Warning, Reason: rollout.ReplicaSetCreateError,
 		Message: fmt.Sprintf("Failed to create new replica set %q: %v", rs.Name, err)})
-	if apierrors.IsInvalid(err) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.refused[loop.Key{Namespace: s.Rollout.Namespace, Name: s.Rollout.Name}] = refusal{s.Snapshot.TemplateHash, err.Error()}
-	}
+	r.refused[key] = refusal{s.Snapshot.TemplateHash, err.Error(), apierrors.IsInvalid(err)}
 	return err
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -218,6 +219,76 @@ func TestRefusedReplicaSetIsShown(t *testing.T) {
 	w.edit(setImage("two"))
 	w.work(settled)
 	w.expect("after a better template", state{v1alpha1.RolloutPhaseHealthy, 0, 0, 4, "two", "two"})
+}
+
+// A quota may be raised: unlike an invalid template this is no fault of the spec.
+func TestAReplicaSetThatIsRefusedForNowIsTriedAgain(t *testing.T) {
+	w := shop(t)
+	w.work(settled)
+	w.refuse = func(verb string, o client.Object) error {
+		if verb == "create" && kindOf(o) == "ReplicaSet" {
+			return apierrors.NewForbidden(schema.GroupResource{Group: "apps", Resource: "replicasets"}, "x", errors.New("exceeded quota"))
+		}
+		return nil
+	}
+	w.edit(setImage("two"))
+	for range 4 {
+		_, _ = w.pass()
+	}
+	const text = `Failed to create new replica set "web-`
+	if told := strings.Join(w.told(), "\n"); !strings.Contains(told, "Warning ReplicaSetCreateError "+text) || !strings.Contains(told, "exceeded quota") {
+		t.Errorf("told %s", told)
+	}
+	progressing := func() (c v1alpha1.RolloutCondition) {
+		for _, c = range w.rollout().Status.Conditions {
+			if c.Type == v1alpha1.RolloutProgressing {
+				return c
+			}
+		}
+		return v1alpha1.RolloutCondition{}
+	}
+	if c := progressing(); c.Status != "False" || c.Reason != "ReplicaSetCreateError" || !strings.HasPrefix(c.Message, text) || !strings.HasSuffix(c.Message, "exceeded quota") {
+		t.Errorf("%+v", c)
+	}
+	w.refuse = nil
+	if _, err := w.pass(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.pass(); err != nil {
+		t.Fatal(err)
+	}
+	if c := progressing(); c.Status != "True" || c.Reason != "NewReplicaSetCreated" {
+		t.Errorf("once it was made: %+v", c)
+	}
+	w.work(settled)
+	w.expect("with a higher quota", state{v1alpha1.RolloutPhasePaused, 25, 4, 1, "one", "two"})
+}
+
+func TestAMissingVirtualServiceIsToldOnce(t *testing.T) {
+	w := shop(t)
+	w.work(settled)
+	w.told()
+	if err := w.client.Delete(context.Background(), virtualService()); err != nil {
+		t.Fatal(err)
+	}
+	w.work(settled)
+	var told []string
+	for _, e := range w.told() {
+		if strings.Contains(e, "NotFound") {
+			told = append(told, e)
+		}
+	}
+	if len(told) != 1 || !strings.HasPrefix(told[0], "Warning VirtualServiceNotFound ") || !strings.Contains(told[0], "web") {
+		t.Errorf("told %q", told)
+	}
+	if m := w.rollout().Status.Message; !strings.HasPrefix(m, "InvalidSpec: ") || !strings.Contains(m, "not found") {
+		t.Errorf("message %q", m)
+	}
+	w.create(virtualService())
+	w.work(settled)
+	if p := w.rollout().Status.Phase; p != v1alpha1.RolloutPhaseHealthy {
+		t.Errorf("phase %s once it is back", p)
+	}
 }
 
 // Covers: edge 89, outage 2.

@@ -98,10 +98,11 @@ func TestReplicaSetThatTheCacheDoesNotShow(t *testing.T) {
 		taken bool
 	}{
 		// Covers: edge 5.
-		"ours, of the same template, is adopted": {func(*appsv1.ReplicaSet) {}, false},
+		"ours, of the same template, is adopted":       {func(*appsv1.ReplicaSet) {}, false},
+		"ours, with what we have injected, is adopted": {injected, false},
 		// Covers: edge 6.
-		"ours, with what we have injected, is adopted":     {injected, false},
-		"ours, of another template, is a collision":        {func(rs *appsv1.ReplicaSet) { rs.Spec.Template.Spec.Containers[0].Image = "other" }, true},
+		"ours, of another template, is a collision": {func(rs *appsv1.ReplicaSet) { rs.Spec.Template.Spec.Containers[0].Image = "other" }, true},
+		// Covers: edge 6.
 		"somebody else's is a collision":                   {func(rs *appsv1.ReplicaSet) { rs.OwnerReferences[0].UID = "x" }, true},
 		"nobody's, which the selector matches, is adopted": {func(rs *appsv1.ReplicaSet) { rs.OwnerReferences = nil }, false},
 		"nobody's, which it does not match, is a collision": {func(rs *appsv1.ReplicaSet) {

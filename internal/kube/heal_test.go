@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -197,6 +198,9 @@ func TestWhatARouterCannotDo(t *testing.T) {
 			}
 			if (failed > 0) != c.fails {
 				t.Errorf("%d passes failed", failed)
+			}
+			if told := slices.Contains(w.told(), "Warning TrafficRoutingError timeout"); told != c.fails {
+				t.Errorf("TrafficRoutingError told: %v", told)
 			}
 			if got := w.weight(); got != 0 || *w.rollout().Status.CurrentStepIndex != 0 {
 				t.Errorf("weight %d, step %d", got, *w.rollout().Status.CurrentStepIndex)

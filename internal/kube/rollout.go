@@ -66,8 +66,12 @@ type Rollouts struct {
 	kept  map[loop.Key]map[types.UID]time.Time
 }
 
-// refusal is a ReplicaSet that the API server called invalid.
-type refusal struct{ hash, text string }
+// refusal is a ReplicaSet that could not be created; invalid for good, until the template
+// changes.
+type refusal struct {
+	hash, text string
+	invalid    bool
+}
 
 // routed is what a Rollout last steered with, so that it can be left clean.
 type routed struct {
@@ -212,6 +216,8 @@ func (r *Rollouts) recallRefusal(key loop.Key, s *Seen) {
 	case !ok:
 	case was.hash != s.Snapshot.TemplateHash:
 		delete(r.refused, key)
+	case !was.invalid:
+		s.Snapshot.Uncreated = was.text
 	case s.Snapshot.Invalid == "":
 		s.Snapshot.Invalid = invalid(s.Rollout, was.text)
 	}

@@ -3,8 +3,10 @@ package kube
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -115,6 +117,7 @@ func (r *Rollouts) observeRoutes(ctx context.Context, s *Seen, services map[stri
 	}
 	o, err := table.Router.Observe(ctx, s.target)
 	if err != nil {
+		r.missed(s, err)
 		s.unroutable(err)
 		return
 	}
@@ -212,6 +215,20 @@ func (r *Rollouts) service(ctx context.Context, namespace, name string, services
 }
 
 var routingPath = field.NewPath("spec", "strategy", "canary", "trafficRouting")
+
+// missed tells that an object of the mesh does not exist: once, since the status says so
+// from then on.
+func (r *Rollouts) missed(s *Seen, err error) {
+	var why apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &why) || why.Status().Details == nil || strings.Contains(s.Rollout.Status.Message, err.Error()) {
+		return
+	}
+	for prefix, reason := range map[string]rollout.Reason{"virtualservice": rollout.VirtualServiceNotFound, "destinationrule": rollout.DestinationRuleNotFound} {
+		if strings.HasPrefix(strings.ToLower(why.Status().Details.Kind), prefix) {
+			r.tell(s.Rollout, rollout.Note{Kind: rollout.Warning, Reason: reason, Message: err.Error()})
+		}
+	}
+}
 
 // unroutable records why the routes could not be read. What does not exist is a fault
 // that the user sees in the status.

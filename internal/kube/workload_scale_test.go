@@ -38,12 +38,9 @@ func (w *world) follow() {
 	}
 }
 
-// Covers: edge 137, defect 29, outage 44, outage 45, outage 46.
+// Covers: edge 137, defect 29, outage 44, outage 46.
 func TestTheDeploymentIsScaledDownAsTheRolloutTakesOver(t *testing.T) {
-	blue := func(ro *v1alpha1.Rollout) {
-		blueGreen("")(ro)
-		ro.Spec.Strategy.BlueGreen.PostPromotionAnalysis = nil
-	}
+	blue := blueGreen("")
 	plain := func(*v1alpha1.Rollout) {}
 	for name, c := range map[string]struct {
 		mode     string

@@ -17,6 +17,8 @@ const (
 	reasonNotAvailable = "ReplicaSetNotAvailable"
 	reasonAvailable    = "NewReplicaSetAvailable"
 	reasonCreated      = "NewReplicaSetCreated"
+	reasonFound        = "FoundNewReplicaSet"
+	reasonUncreated    = string(ReplicaSetCreateError)
 	reasonTimedOut     = "ProgressDeadlineExceeded"
 	reasonAborted      = "RolloutAborted"
 	reasonPaused       = "RolloutPaused"
@@ -102,11 +104,9 @@ func (p *progress) progressing(complete, healthy bool) {
 	case st.Abort:
 		p.progressAborted(oldReason)
 	case p.current == nil:
-		if p.mode == changed { // a new update begins, and with it its deadline
-			dropCondition(st, v1alpha1.RolloutProgressing)
-		}
-		set(metav1.ConditionTrue, reasonCreated, fmt.Sprintf("Created new replica set %q", p.Name+"-"+p.hash))
-		keepTransition(st, old)
+		p.progressCreating(old, oldReason)
+	case oldReason == reasonUncreated:
+		p.progressCreated(old)
 	case oldReason == reasonAborted:
 		set(metav1.ConditionUnknown, reasonRetry, "Retrying Rollout after abort")
 	case paused && !complete:
@@ -115,7 +115,9 @@ func (p *progress) progressing(complete, healthy bool) {
 		set(metav1.ConditionUnknown, reasonResumed, "Rollout is resumed")
 	case healthy:
 		set(metav1.ConditionTrue, reasonAvailable, fmt.Sprintf("ReplicaSet %q has successfully progressed.", p.current.Name))
-	case p.progressed() || p.fellIll() || old == nil:
+	case old == nil && !p.progressed():
+		set(metav1.ConditionTrue, reasonFound, fmt.Sprintf("Found new replica set %q", p.current.Name))
+	case p.progressed() || p.fellIll():
 		reason, text := reasonUpdated, fmt.Sprintf("ReplicaSet %q is progressing.", p.current.Name)
 		if complete && p.fellIll() {
 			reason, text = reasonNotAvailable, "Rollout does not have minimum availability"
@@ -126,6 +128,29 @@ func (p *progress) progressing(complete, healthy bool) {
 	case !p.indefinite() && p.expired(old):
 		set(metav1.ConditionFalse, reasonTimedOut, p.timedOut())
 	}
+}
+
+// progressCreating is the condition while the wanted revision does not exist.
+func (p *progress) progressCreating(old *v1alpha1.RolloutCondition, oldReason string) {
+	st, now := &p.st, p.Now
+	switch {
+	case p.mode == changed: // a new update begins, and with it its deadline
+		dropCondition(st, v1alpha1.RolloutProgressing)
+		p.progressCreated(old)
+	case oldReason == reasonTimedOut, !p.indefinite() && p.expired(old):
+		setCondition(st, now, v1alpha1.RolloutProgressing, metav1.ConditionFalse, reasonTimedOut, p.timedOut())
+	case p.Uncreated != "":
+		setCondition(st, now, v1alpha1.RolloutProgressing, metav1.ConditionFalse, reasonUncreated,
+			fmt.Sprintf("Failed to create new replica set %q: %s", p.Name+"-"+p.hash, p.Uncreated))
+	case oldReason != reasonUncreated: // a controller that has just begun has not tried yet
+		p.progressCreated(old)
+	}
+}
+
+func (p *progress) progressCreated(old *v1alpha1.RolloutCondition) {
+	setCondition(&p.st, p.Now, v1alpha1.RolloutProgressing, metav1.ConditionTrue, reasonCreated,
+		fmt.Sprintf("Created new replica set %q", p.Name+"-"+p.hash))
+	keepTransition(&p.st, old)
 }
 
 func (p *progress) progressAborted(oldReason string) {

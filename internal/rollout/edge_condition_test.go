@@ -43,6 +43,7 @@ func TestConditionsToTheLetter(t *testing.T) {
 	persist(&s)
 	expect("with a new template", map[v1alpha1.RolloutConditionType]string{
 		healthy: "False RolloutHealthy: Rollout is not healthy", completed: "False RolloutCompleted: RolloutCompleted",
+		available:   "True AvailableReason: Rollout has minimum availability",
 		progressing: `True NewReplicaSetCreated: Created new replica set "demo-v2"`})
 	updating(1, 1)(&s)
 	routed(25, "v2")(&s)
@@ -62,6 +63,9 @@ func TestConditionsToTheLetter(t *testing.T) {
 	s.Status.Abort = false
 	persist(&s)
 	expect("after a retry", map[v1alpha1.RolloutConditionType]string{progressing: "Unknown RolloutRetry: Retrying Rollout after abort"})
+	pods("v1", 4, 1)(&s)
+	persist(&s)
+	expect("with stable pods missing", map[v1alpha1.RolloutConditionType]string{available: "False AvailableReason: Rollout does not have minimum availability"})
 }
 
 func TestTheDeadline(t *testing.T) {
@@ -98,6 +102,48 @@ func TestTheDeadline(t *testing.T) {
 	}
 }
 
+// TestAReplicaSetThatCannotBeMade: core.md §3.4 and §7.3.1.
+func TestAReplicaSetThatCannotBeMade(t *testing.T) {
+	refused := func(text string) mod { return func(s *snapshot) { s.Uncreated = text } }
+	made := func(s *snapshot) {
+		r := revision("v2", 2, 0, 0)
+		r.Current = true
+		s.Uncreated, s.Revisions = "", append([]rollout.Revision{r}, s.Revisions...)
+	}
+	const (
+		created = `True NewReplicaSetCreated: Created new replica set "demo-v2"`
+		failed  = `False ReplicaSetCreateError: Failed to create new replica set "demo-v2": exceeded quota`
+	)
+	begun := []mod{routed(0, "v1"), changed, seen}
+	for name, c := range map[string]struct {
+		mods []mod
+		want string
+	}{
+		"it is to be made":                  {nil, created},
+		"it was refused":                    {[]mod{refused("exceeded quota")}, failed},
+		"another controller has just begun": {[]mod{refused("exceeded quota"), seen, refused("")}, failed},
+		"it was made after all":             {[]mod{refused("exceeded quota"), seen, made}, created},
+		"it is refused for too long":        {[]mod{refused("exceeded quota"), seen, later(11 * time.Minute)}, `False ProgressDeadlineExceeded: Rollout "demo" has timed out progressing.`},
+		"and still is":                      {[]mod{refused("exceeded quota"), seen, later(11 * time.Minute), seen, later(time.Minute)}, `False ProgressDeadlineExceeded: Rollout "demo" has timed out progressing.`},
+		"and then another template is there": {[]mod{refused("exceeded quota"), seen, later(11 * time.Minute), seen, refused(""), func(s *snapshot) { s.TemplateHash = "v3" }},
+			`True NewReplicaSetCreated: Created new replica set "demo-v3"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := rollout.Decide(given(append(slices.Clone(begun), c.mods...)...))
+			if got := says(p.Status, v1alpha1.RolloutProgressing); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestARevisionWithoutAConditionIsFound(t *testing.T) {
+	p := rollout.Decide(given(routed(0, "v2"), updating(1, 0), seen, func(s *snapshot) { s.Status.Conditions = nil }))
+	if got, want := says(p.Status, v1alpha1.RolloutProgressing), `True FoundNewReplicaSet: Found new replica set "demo-v2"`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // Covers: defect 27.
 func TestAnAbortIsToldOnce(t *testing.T) {
 	s := given(routed(0, "v2"), updating(1, 0), seen, seen, func(s *snapshot) { s.Spec.ProgressDeadlineAbort = true }, later(11*time.Minute))
@@ -109,6 +155,27 @@ func TestAnAbortIsToldOnce(t *testing.T) {
 	}
 	if len(all) != 1 {
 		t.Errorf("told %v", all)
+	}
+}
+
+// Covers: edge 61.
+func TestAnAbortGoesToTheFirstStepAndARetryBeginsThere(t *testing.T) {
+	s := given(routed(25, "v2"), updating(1, 1), at(1), seen, seen)
+	s.Status.Abort = true
+	for _, when := range []string{"in the first pass", "and it stays there"} {
+		if p := rollout.Decide(s); index(p) != 0 || !p.Status.Abort || p.Status.AbortedAt == nil || p.Status.PauseConditions != nil || p.Status.ControllerPause {
+			t.Errorf("%s: index %d, %+v", when, index(p), p.Status)
+		}
+		persist(&s)
+	}
+	s.Status.Abort = false
+	p := rollout.Decide(s)
+	if index(p) != 0 || p.Status.AbortedAt != nil || len(told(p, "RolloutStepCompleted")) > 0 {
+		t.Errorf("after a retry: index %d, aborted at %v, told %v", index(p), p.Status.AbortedAt, p.Notes)
+	}
+	none := given(steps(), routed(0, "v2"), updating(4, 1), func(s *snapshot) { s.Status.Abort, s.Status.CurrentStepIndex = true, nil })
+	if p := rollout.Decide(none); index(p) != -1 {
+		t.Errorf("without steps: index %d", index(p))
 	}
 }
 
@@ -181,6 +248,17 @@ func TestARestartInTheFutureIsNoRestart(t *testing.T) {
 	s := given(routed(0, "v1"), func(s *snapshot) { s.Spec.RestartAt = &metav1.Time{Time: noon.Add(time.Hour)} })
 	if p := rollout.Decide(s); p.Status.Phase != v1alpha1.RolloutPhaseHealthy {
 		t.Errorf("%s %s", p.Status.Phase, p.Status.Message)
+	}
+}
+
+// A spec that nobody has looked at yet is not healthy, whatever the pods are (core.md §7.3.2).
+func TestHealthyIsSaidOfASpecThatAPassHasSeen(t *testing.T) {
+	s := given(routed(0, "v1"), func(s *snapshot) { s.Generation = 2 })
+	for _, want := range []string{"False RolloutHealthy: Rollout is not healthy", "True RolloutHealthy: Rollout is healthy"} {
+		persist(&s)
+		if got := says(s.Status, v1alpha1.RolloutHealthy); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 

@@ -36,16 +36,21 @@ func TestOldRevisionsLoseTheirPods(t *testing.T) {
 		mods []mod
 		want []string
 	}{
-		"one that served gets its delay":                 {[]mod{routed(0, "v1"), old("v0", 0, 4, 4)}, []string{"retire v0 at 12:00:30"}}, // Covers: edge 83, defect 17.
-		"one that never served goes at once":             {[]mod{routed(0, "v1"), old("v0", 0, 4, 0)}, []string{"scale v0 from 4 to 0"}},  // Covers: edge 91.
-		"a deadline that is to come keeps it":            {[]mod{routed(0, "v1"), old("v0", 0, 4, 4), soon}, nil},                         // Covers: edge 91.
-		"a deadline that has come ends it":               {[]mod{routed(0, "v1"), old("v0", 0, 4, 4), due}, []string{"scale v0 from 4 to 0"}},
-		"a deadline that cannot be read ends it":         {[]mod{routed(0, "v1"), old("v0", 0, 4, 4), unreadable}, []string{"scale v0 from 4 to 0"}},                                                                         // Covers: edge 86.
-		"one that a Service selects stays":               {[]mod{routed(0, "v2"), updating(1, 0), old("v0", 0, 4, 4), due, selected}, nil},                                                                                   // Covers: edge 88.
-		"one that the data plane may still serve stays":  {[]mod{routed(0, "v2"), updating(1, 0), old("v0", 0, 4, 4), due, recorded}, nil},                                                                                   // Covers: edge 88.
-		"one that a subset selects stays":                {[]mod{routed(0, "v2"), updating(1, 0), old("v0", 0, 4, 4), due, pinned}, nil},                                                                                     // Covers: edge 88, outage 7.
-		"nothing goes while something cannot be read":    {[]mod{routed(0, "v1"), old("v0", 0, 4, 4), due, unread}, nil},                                                                                                     // Covers: edge 89.
-		"none goes while a router's state is not known":  {[]mod{routed(0, "v1"), old("v0", 0, 4, 4), due, func(s *snapshot) { s.Traffic.Known = false }}, nil},                                                              // Covers: outage 2.
+		"one that served gets its delay":     {[]mod{routed(0, "v1"), old("v0", 0, 4, 4)}, []string{"retire v0 at 12:00:30"}}, // Covers: edge 83, defect 17.
+		"one that never served goes at once": {[]mod{routed(0, "v1"), old("v0", 0, 4, 0)}, []string{"scale v0 from 4 to 0"}},  // Covers: edge 91.
+		// Covers: defect 4.
+		"a delay of 0 means at once": {[]mod{routed(0, "v1"), canary(func(c *v1alpha1.CanaryStrategy) { c.ScaleDownDelaySeconds = ptr(int32(0)) }), old("v0", 0, 4, 4)},
+			[]string{"scale v0 from 4 to 0"}},
+		"a deadline that is to come keeps it":           {[]mod{routed(0, "v1"), old("v0", 0, 4, 4), soon}, nil}, // Covers: edge 91.
+		"a deadline that has come ends it":              {[]mod{routed(0, "v1"), old("v0", 0, 4, 4), due}, []string{"scale v0 from 4 to 0"}},
+		"a deadline that cannot be read ends it":        {[]mod{routed(0, "v1"), old("v0", 0, 4, 4), unreadable}, []string{"scale v0 from 4 to 0"}},            // Covers: edge 86.
+		"one that a Service selects stays":              {[]mod{routed(0, "v2"), updating(1, 0), old("v0", 0, 4, 4), due, selected}, nil},                      // Covers: edge 88.
+		"one that the data plane may still serve stays": {[]mod{routed(0, "v2"), updating(1, 0), old("v0", 0, 4, 4), due, recorded}, nil},                      // Covers: edge 88.
+		"one that a subset selects stays":               {[]mod{routed(0, "v2"), updating(1, 0), old("v0", 0, 4, 4), due, pinned}, nil},                        // Covers: edge 88, outage 7.
+		"nothing goes while something cannot be read":   {[]mod{routed(0, "v1"), old("v0", 0, 4, 4), due, unread}, nil},                                        // Covers: edge 89.
+		"none goes while a router's state is not known": {[]mod{routed(0, "v1"), old("v0", 0, 4, 4), due, func(s *snapshot) { s.Traffic.Known = false }}, nil}, // Covers: outage 2.
+		// Covers: edge 173.
+		"their delay ends with the router":               {[]mod{old("v0", 0, 4, 4), soon}, []string{"scale v0 from 4 to 0"}},
 		"without a router they go within maxUnavailable": {[]mod{updating(1, 0), old("v0", 0, 3, 3), pods("v1", 2, 2)}, []string{"scale v0 from 3 to 1"}},                                                                    // Covers: edge 90.
 		"without a router pods that are not there first": {[]mod{updating(1, 0), old("v0", 0, 3, 1), pods("v1", 2, 2)}, []string{"scale v0 from 3 to 1"}},                                                                    // Covers: edge 90.
 		"without a router the newest of them goes first": {[]mod{updating(1, 0), func(s *snapshot) { s.Revisions[1].Number = 1 }, old("w", -1, 2, 2), old("x", 0, 2, 2), pods("v1", 1, 1)}, []string{"scale x from 2 to 0"}}, // Covers: edge 90.
@@ -96,6 +101,38 @@ func TestServicesOfACanaryWithoutARouter(t *testing.T) {
 		"one that does not exist is left to the spec": {[]mod{named(true, "v0"), func(s *snapshot) { s.Services[0].Exists = false }}, nil}, // Covers: edge 174.
 	} {
 		t.Run(name, func(t *testing.T) { does(t, rollout.Decide(given(c.mods...)), c.want...) })
+	}
+}
+
+// A first deployment routes nothing before it is whole, or its threshold is met.
+//
+// Covers: edge 37, outage 9.
+func TestNothingIsRoutedToAFirstDeploymentThatIsNotWhole(t *testing.T) {
+	half := canary(func(c *v1alpha1.CanaryStrategy) {
+		c.ReplicaProgressThreshold = &v1alpha1.ReplicaProgressThreshold{Type: "Percent", Value: 50}
+	})
+	fresh := func(s *snapshot) {
+		s.Status.StableRS = ""
+		for i := range s.Services {
+			s.Services[i].Managed, s.Services[i].Hash = false, ""
+		}
+		w := traffic.Two(100, 0, traffic.Destination{Service: "stable"}, traffic.Destination{Service: "canary"})
+		s.Traffic = traffic.State{Written: w, Live: []traffic.Split{w}, Known: true}
+	}
+	whole := []string{"point service stable at v1", "point service canary at v1"}
+	for name, c := range map[string]struct {
+		mods []mod
+		want []string
+	}{
+		"none of four pods":                {[]mod{pods("v1", 4, 0)}, nil},
+		"three of four pods":               {[]mod{pods("v1", 4, 3)}, nil},
+		"all of them":                      {nil, whole},
+		"one of four, and half are enough": {[]mod{half, pods("v1", 4, 1)}, nil},
+		"all, and half are enough":         {[]mod{half}, whole},
+	} {
+		t.Run(name, func(t *testing.T) {
+			does(t, rollout.Decide(given(append([]mod{routed(0, ""), fresh}, append(c.mods, seen)...)...)), c.want...)
+		})
 	}
 }
 

@@ -133,17 +133,96 @@ func run(name string, phase v1alpha1.AnalysisPhase, minutes int) rollout.Run {
 		Created: noon.Add(-time.Duration(minutes) * time.Minute)}
 }
 
+// Covers: edge 98.
+func TestExperimentsAreKeptUpToTheirLimits(t *testing.T) {
+	trial := func(name, hash string, phase v1alpha1.AnalysisPhase, minutes int) rollout.Experiment {
+		return rollout.Experiment{Name: name, Hash: hash, Number: 2, Phase: phase, Created: noon.Add(-time.Duration(minutes) * time.Minute)}
+	}
+	const good, bad, running = v1alpha1.AnalysisPhaseSuccessful, v1alpha1.AnalysisPhaseFailed, v1alpha1.AnalysisPhaseRunning
+	serving := trial("serving", "v2", good, 90) // its pods have not gone yet
+	serving.Templates = []rollout.ExperimentTemplate{{Name: "new", Available: 1}}
+	s := given(updating(1, 1), func(s *snapshot) {
+		s.Spec.Analysis = &v1alpha1.AnalysisRunStrategy{SuccessfulRunHistoryLimit: ptr(int32(1)), UnsuccessfulRunHistoryLimit: ptr(int32(1))}
+		s.Experiments = []rollout.Experiment{trial("g2", "v2", good, 20), trial("g1", "v2", good, 10), trial("b1", "v2", bad, 11), trial("b2", "v2", bad, 12),
+			trial("gone", "deleted", good, 1), trial("live", "v2", running, 99), serving}
+	})
+	does(t, rollout.Decide(s), "delete experiment g2", "delete experiment b2", "delete experiment gone", "stop experiment live")
+}
+
+// Covers: edge 104.
+func TestAnUndecidedBackgroundRunIsNotReplacedDuringAPauseStep(t *testing.T) {
+	s := given(routed(25, "v2"), canary(func(c *v1alpha1.CanaryStrategy) {
+		c.Analysis = &v1alpha1.RolloutAnalysisBackground{RolloutAnalysis: *inline("errors").Analysis}
+	}), updating(1, 1), attempt, at(1), func(s *snapshot) {
+		s.Runs = []rollout.Run{{Name: "demo-v2-2", Kind: rollout.Background, Step: -1, Hash: "v2", Number: 2, Phase: v1alpha1.AnalysisPhaseRunning, Created: noon.Add(-time.Minute)}}
+	}, seen, seen)
+	s.Runs = []rollout.Run{s.Runs[0]}
+	s.Runs[0].Phase = v1alpha1.AnalysisPhaseInconclusive
+	for range 4 {
+		later(time.Minute)(&s)
+		does(t, rollout.Decide(s))
+		persist(&s)
+	}
+	var reasons []v1alpha1.PauseReason
+	for _, c := range s.Status.PauseConditions {
+		reasons = append(reasons, c.Reason)
+	}
+	if d := cmp.Diff([]v1alpha1.PauseReason{v1alpha1.PauseReasonCanaryPauseStep, v1alpha1.PauseReasonInconclusiveAnalysis}, reasons); d != "" || index(rollout.Decide(s)) != 1 {
+		t.Errorf("index %d: %s", index(rollout.Decide(s)), d)
+	}
+}
+
+// Other templates, args or metadata in the spec do not disturb a measurement that runs.
+//
+// Covers: edge 113.
+func TestAnotherAnalysisInTheSpecRestartsNoRun(t *testing.T) {
+	other := v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: "others"}}, Args: []v1alpha1.AnalysisRunArgument{{Name: "x", Value: "y"}}}
+	running := func(kind rollout.RunKind, name string) mod {
+		return func(s *snapshot) {
+			s.Runs = []rollout.Run{{Name: name, Kind: kind, Step: -1, Hash: "v2", Number: 2, Phase: v1alpha1.AnalysisPhaseRunning, Created: noon.Add(-time.Minute)}}
+		}
+	}
+	background := func(a v1alpha1.RolloutAnalysis) mod {
+		return canary(func(c *v1alpha1.CanaryStrategy) { c.Analysis = &v1alpha1.RolloutAnalysisBackground{RolloutAnalysis: a} })
+	}
+	pre := func(a v1alpha1.RolloutAnalysis) mod {
+		return func(s *snapshot) { s.Spec.Strategy.BlueGreen.PrePromotionAnalysis = &a }
+	}
+	smoke := *inline("smoke").Analysis
+	for name, c := range map[string]struct{ before, after []mod }{
+		"of the background": {[]mod{routed(25, "v2"), background(smoke), updating(1, 1), attempt, running(rollout.Background, "demo-v2-2"), seen, seen}, []mod{background(other)}},
+		"of blue-green": {[]mod{blue("v1", "v2", func(b *v1alpha1.BlueGreenStrategy) { b.PrePromotionAnalysis = &smoke }), updating(4, 4), attempt,
+			running(rollout.PrePromotion, "demo-v2-2-pre"), seen, seen}, []mod{pre(other)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := given(append(c.before, c.after...)...)
+			s.Generation++
+			does(t, rollout.Decide(s))
+			persist(&s)
+			does(t, rollout.Decide(s))
+			b, g := s.Status.Canary.CurrentBackgroundAnalysisRunStatus, s.Status.BlueGreen.PrePromotionAnalysisRunStatus
+			if (b == nil || b.Name != s.Runs[0].Name) && (g == nil || g.Name != s.Runs[0].Name) {
+				t.Errorf("the status lost the run: %v %v", b, g)
+			}
+		})
+	}
+}
+
 // Covers: edge 100.
 func TestRunsAreKeptUpToTheirLimits(t *testing.T) {
 	const good, bad, cut, undecided = v1alpha1.AnalysisPhaseSuccessful, v1alpha1.AnalysisPhaseFailed, v1alpha1.AnalysisPhaseError, v1alpha1.AnalysisPhaseInconclusive
 	gone := run("gone", good, 1)
 	gone.Hash = "deleted"
+	named := run("named", bad, 90) // the status points to it
 	s := given(updating(1, 1), func(s *snapshot) {
+		s.Status.BlueGreen.PostPromotionAnalysisRunStatus = &v1alpha1.RolloutAnalysisRunStatus{Name: "named"}
 		s.Spec.Analysis = &v1alpha1.AnalysisRunStrategy{SuccessfulRunHistoryLimit: ptr(int32(1)), UnsuccessfulRunHistoryLimit: ptr(int32(2))}
 		s.Runs = []rollout.Run{run("g3", good, 30), run("g1", good, 10), run("g2", good, 20),
-			run("b1", bad, 11), run("b2", cut, 12), run("b3", undecided, 13), gone}
+			run("b1", bad, 11), run("b2", cut, 12), run("b3", undecided, 13), gone, named,
+			run("live1", v1alpha1.AnalysisPhaseRunning, 95), run("live2", v1alpha1.AnalysisPhaseRunning, 96), run("live3", v1alpha1.AnalysisPhasePending, 97)}
 	})
-	does(t, rollout.Decide(s), "delete analysis g2", "delete analysis g3", "delete analysis b3", "delete analysis gone")
+	does(t, rollout.Decide(s), "delete analysis g2", "delete analysis g3", "delete analysis b3", "delete analysis gone",
+		"stop analysis live1", "stop analysis live2", "stop analysis live3")
 }
 
 // attempt dates the present attempt so that the runs of run() belong to it.
@@ -177,9 +256,6 @@ func TestRunsAreFoundAgain(t *testing.T) {
 		"the first run": {[]mod{measuring()}, []string{"start analysis demo-v2-2-1"}, 1},
 		// Covers: edge 102.
 		"one that the status has lost is taken up": {[]mod{measuring(run("demo-v2-2-1", running, 1))}, nil, 1},
-		// Covers: edge 113.
-		"one that was made of another section goes on": {[]mod{measuring(run("demo-v2-2-1", running, 1)), named("demo-v2-2-1", running),
-			canary(func(c *v1alpha1.CanaryStrategy) { c.Analysis = nil })}, nil, 1},
 		// Covers: edge 114.
 		"one of another step is stopped": {[]mod{measuring(other), named("demo-v2-2-7", running)},
 			[]string{"start analysis demo-v2-2-1", "stop analysis demo-v2-2-7"}, 1},

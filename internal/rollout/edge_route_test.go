@@ -117,7 +117,14 @@ func TestExperimentsOfAStep(t *testing.T) {
 		"one that could not decide stays the only one": {append(slices.Clone(at25), trial(undecided), seen, seen), nil, 1},
 		// Covers: defect 9.
 		"one that succeeded while the spec pauses, too": {append(slices.Clone(at25), trial(good), func(s *snapshot) { s.Spec.Paused = true }, seen), nil, 1},
-		"one that succeeded lets the step end":          {append(slices.Clone(at25), trial(good)), nil, 2},
+		// Covers: defect 9.
+		"one that could not decide and was deleted is not made anew": {append(slices.Clone(at25), trial(undecided), seen, seen,
+			func(s *snapshot) { s.Experiments = nil }, seen, seen), nil, 1},
+		// Covers: defect 9.
+		"none begins while the spec pauses": {append(slices.Clone(at25), trial(running), func(s *snapshot) {
+			s.Experiments, s.Status.Canary.CurrentExperiment, s.Spec.Paused = nil, "", true
+		}), nil, 1},
+		"one that succeeded lets the step end": {append(slices.Clone(at25), trial(good)), nil, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := rollout.Decide(given(c.mods...))

@@ -78,6 +78,8 @@ func TestPausesWakeAtTheirEndOnly(t *testing.T) {
 	timed := given(routed(25, "v2"), steps(weight(25), step{Pause: &v1alpha1.RolloutPause{Duration: ptr(intstr.FromString("10m"))}}), updating(1, 1), at(1), seen, seen)
 	if p := rollout.Decide(timed); p.Wake.Sub(noon).Round(1e9) != 600e9 {
 		t.Errorf("a pause of ten minutes wakes after %v", p.Wake.Sub(noon))
+	} else if w := strings.Join(waits(p), "; "); strings.Contains(w, "0001-01-01") {
+		t.Errorf("a pause that has not been recorded says %s", w)
 	}
 }
 
@@ -111,6 +113,26 @@ func TestPromotion(t *testing.T) {
 				t.Errorf("told %q, stable %s; waiting: %v", got, p.Status.StableRS, waits(p))
 			}
 		})
+	}
+}
+
+// A full promotion leaves the weight as it is while the pods come up, and ends whatever is
+// measured for the steps that it leaves out.
+//
+// Covers: edge 58.
+func TestAFullPromotionEndsWhatTheStepsHaveBegun(t *testing.T) {
+	full := func(s *snapshot) { s.Status.PromoteFull = true }
+	measured := []mod{routed(25, "v2"), canary(func(c *v1alpha1.CanaryStrategy) {
+		c.Analysis = &v1alpha1.RolloutAnalysisBackground{RolloutAnalysis: *inline("errors").Analysis}
+	}), updating(1, 1), trial(v1alpha1.AnalysisPhaseRunning), func(s *snapshot) {
+		s.Runs = []rollout.Run{run("demo-v2-2-1", v1alpha1.AnalysisPhaseRunning, 1),
+			{Name: "demo-v2-2", Kind: rollout.Background, Step: -1, Hash: "v2", Number: 2, Phase: v1alpha1.AnalysisPhaseRunning, Created: noon.Add(-60e9)}}
+	}}
+	p := rollout.Decide(given(append(measured, full)...))
+	does(t, p, "scale v2 from 1 to 4", "stop analysis demo-v2-2-1", "stop analysis demo-v2-2", "stop experiment demo-v2-2-1")
+	c := p.Status.Canary
+	if c.CurrentStepAnalysisRunStatus != nil || c.CurrentBackgroundAnalysisRunStatus != nil || c.CurrentExperiment != "" || !p.Status.PromoteFull {
+		t.Errorf("%+v, full promotion %v", c, p.Status.PromoteFull)
 	}
 }
 

@@ -167,7 +167,10 @@ func pauseElapsed(v *view, _ goal, _ tests) (Note, bool) {
 	if !timed {
 		return Note{Waiting, NeedsApproval, "the step pauses until somebody promotes the rollout"}, false
 	}
-	if end.IsZero() || !v.Now.After(end) {
+	if end.IsZero() {
+		return Note{Waiting, PauseElapsing, "the pause of this step begins"}, false
+	}
+	if !v.Now.After(end) {
 		return Note{Waiting, PauseElapsing, "the step pauses until " + end.UTC().Format(time.RFC3339)}, false
 	}
 	return Note{}, true

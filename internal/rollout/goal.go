@@ -138,6 +138,9 @@ func (v *view) blueGoal(g *goal, s step, more bool) {
 	if more {
 		g.pods = s.pods
 	}
+	if undecided(v.Status.PauseConditions) {
+		g.canary = "" // the preview stays what was judged (core.md §6.1)
+	}
 	switch {
 	case s.kind == cutoverStep && v.express == "" && !v.Status.BlueGreen.ScaleUpPreviewCheckPoint:
 		g.pods = v.steps[0].pods

@@ -244,6 +244,9 @@ func Did(rollout string, a Action) (n Note, ok bool) {
 	case StartExperiment:
 		return Note{Event, ExperimentCreated, fmt.Sprintf("Created Experiment '%s'", a.Name)}, true
 	case SetSelector:
+		if a.From == a.Hash { // it only gets our mark
+			return Note{}, false
+		}
 		return Note{Event, SwitchService, fmt.Sprintf("Switched selector for service '%s' from '%s' to '%s'",
 			a.Service, a.From, a.Hash)}, true
 	}

@@ -7,21 +7,28 @@ type Reason string
 // Published reasons of events (core.md §7.6).
 const (
 	NewReplicaSetCreated Reason = "NewReplicaSetCreated"
-	RolloutUpdated       Reason = "RolloutUpdated"
-	ScalingReplicaSet    Reason = "ScalingReplicaSet"
-	SwitchService        Reason = "SwitchService"
-	RolloutNotCompleted  Reason = "RolloutNotCompleted"
-	RolloutCompleted     Reason = "RolloutCompleted"
-	RolloutStepCompleted Reason = "RolloutStepCompleted"
-	SkipSteps            Reason = "SkipSteps"
-	RolloutPaused        Reason = "RolloutPaused"
-	RolloutResumed       Reason = "RolloutResumed"
-	RolloutAborted       Reason = "RolloutAborted"
-	TrafficWeightUpdated Reason = "TrafficWeightUpdated"
-	AnalysisRunPrefix    Reason = "AnalysisRun" // followed by the phase
-	ExperimentCreated    Reason = "ExperimentCreated"
-	StepPluginTransition Reason = "StepPluginTransition"
-	ReconciliationError  Reason = "ReconciliationError"
+	// ReplicaSetCreateError: the ReplicaSet of the wanted revision could not be created.
+	ReplicaSetCreateError Reason = "ReplicaSetCreateError"
+	RolloutUpdated        Reason = "RolloutUpdated"
+	ScalingReplicaSet     Reason = "ScalingReplicaSet"
+	SwitchService         Reason = "SwitchService"
+	RolloutNotCompleted   Reason = "RolloutNotCompleted"
+	RolloutCompleted      Reason = "RolloutCompleted"
+	RolloutStepCompleted  Reason = "RolloutStepCompleted"
+	SkipSteps             Reason = "SkipSteps"
+	RolloutPaused         Reason = "RolloutPaused"
+	RolloutResumed        Reason = "RolloutResumed"
+	RolloutAborted        Reason = "RolloutAborted"
+	TrafficWeightUpdated  Reason = "TrafficWeightUpdated"
+	AnalysisRunPrefix     Reason = "AnalysisRun" // followed by the phase
+	ExperimentCreated     Reason = "ExperimentCreated"
+	// TrafficRoutingError: the split could not be written.
+	TrafficRoutingError Reason = "TrafficRoutingError"
+	// The named object of the mesh does not exist.
+	VirtualServiceNotFound  Reason = "VirtualServiceNotFound"
+	DestinationRuleNotFound Reason = "DestinationRuleNotFound"
+	StepPluginTransition    Reason = "StepPluginTransition"
+	ReconciliationError     Reason = "ReconciliationError"
 	// A Rollout that a controller process sees for the first time, and one that is gone.
 	RolloutAddedToInformer Reason = "RolloutAddedToInformer"
 	RolloutDeleted         Reason = "RolloutDeleted"

@@ -62,6 +62,9 @@ type Snapshot struct {
 
 	// Invalid is the first validation problem in published words; empty for a valid spec.
 	Invalid string
+	// Uncreated is why the ReplicaSet of the wanted revision could not be created when that
+	// was last tried, such as a quota; empty for no reason known.
+	Uncreated string
 	// Trouble lists what could not be read. While it is not empty nothing is removed
 	// and no weight rises.
 	Trouble []Note

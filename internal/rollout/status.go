@@ -71,10 +71,10 @@ func blueStatus(v *view, st, old *v1alpha1.RolloutStatus) {
 		preview = d.Hash
 	}
 	st.BlueGreen.ActiveSelector, st.BlueGreen.PreviewSelector = v.activeHash(), preview
-	if v.blue.PrePromotionAnalysis == nil {
+	if a := v.blue.PrePromotionAnalysis; a == nil || len(a.Templates) == 0 {
 		st.BlueGreen.PrePromotionAnalysisRunStatus = nil
 	}
-	if v.blue.PostPromotionAnalysis == nil {
+	if a := v.blue.PostPromotionAnalysis; a == nil || len(a.Templates) == 0 {
 		st.BlueGreen.PostPromotionAnalysisRunStatus = nil
 	}
 	r := v.revision(v.activeHash())

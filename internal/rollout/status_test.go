@@ -72,7 +72,29 @@ func TestPhase(t *testing.T) {
 		"old pods without a router": {func(v *view, s *v1alpha1.RolloutStatus) { v.Routed, s.Replicas = false, 3 }, "Progressing",
 			"old replicas are pending termination"},
 		"old pods with a router do not matter": {func(_ *view, s *v1alpha1.RolloutStatus) { s.Replicas = 3 }, "Healthy", ""},
-		"steps left":                           {func(_ *view, s *v1alpha1.RolloutStatus) { s.StableRS = "v0" }, "Progressing", "waiting for all steps to complete"},
+		"a restart that has begun": {func(v *view, _ *v1alpha1.RolloutStatus) { v.Spec.RestartAt = &metav1.Time{Time: v.Now} },
+			"Progressing", "rollout is restarting"},
+		"blue-green whose active Service has no hash": {func(v *view, _ *v1alpha1.RolloutStatus) { v.blue = &v1alpha1.BlueGreenStrategy{} },
+			"Progressing", "active service cutover pending"},
+		"blue-green whose active Service is elsewhere": {func(v *view, s *v1alpha1.RolloutStatus) {
+			v.blue, s.BlueGreen.ActiveSelector = &v1alpha1.BlueGreenStrategy{}, "v0"
+		}, "Progressing", "active service cutover pending"},
+		"blue-green in its post-promotion analysis": {func(v *view, s *v1alpha1.RolloutStatus) {
+			v.blue = &v1alpha1.BlueGreenStrategy{PostPromotionAnalysis: &v1alpha1.RolloutAnalysis{}}
+			s.BlueGreen.ActiveSelector, s.StableRS = "v1", "v0"
+			s.BlueGreen.PostPromotionAnalysisRunStatus = &v1alpha1.RolloutAnalysisRunStatus{Status: v1alpha1.AnalysisPhaseRunning}
+		}, "Progressing", "waiting for analysis to complete"},
+		"blue-green after it": {func(v *view, s *v1alpha1.RolloutStatus) {
+			v.blue = &v1alpha1.BlueGreenStrategy{PostPromotionAnalysis: &v1alpha1.RolloutAnalysis{}}
+			s.BlueGreen.ActiveSelector, s.StableRS = "v1", "v0"
+			s.BlueGreen.PostPromotionAnalysisRunStatus = &v1alpha1.RolloutAnalysisRunStatus{Status: v1alpha1.AnalysisPhaseSuccessful}
+		}, "Progressing", "waiting for post-promotion verification to complete"},
+		"blue-green that is promoted, with old pods": {func(v *view, s *v1alpha1.RolloutStatus) {
+			v.blue, s.BlueGreen.ActiveSelector, s.Replicas = &v1alpha1.BlueGreenStrategy{}, "v1", 4
+		}, "Healthy", ""},
+		"a first deployment": {func(_ *view, s *v1alpha1.RolloutStatus) { s.StableRS, s.CurrentPodHash = "", "" },
+			"Progressing", "waiting for all steps to complete"},
+		"steps left": {func(_ *view, s *v1alpha1.RolloutStatus) { s.StableRS = "v0" }, "Progressing", "waiting for all steps to complete"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			snap := midway()

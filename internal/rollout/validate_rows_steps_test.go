@@ -121,6 +121,12 @@ var stepRows = map[string]row{
 		good: routedSteps(managedIstio, "{setMirrorRoute: {name: h, match: [{path: {prefix: /}}]}}"),
 		want: []string{`spec.strategy.steps[0].setMirrorRoute.match[0]: Invalid value: {}: ` + missed},
 	},
+	// Covers: defect 21.
+	"a mirrored header with two values": {
+		bad:  routedSteps(managedIstio, "{setMirrorRoute: {name: h, match: [{path: {prefix: /}}, {headers: {a: {}, b: {exact: x, regex: z}}}]}}"),
+		good: routedSteps(managedIstio, "{setMirrorRoute: {name: h, match: [{headers: {a: {}, b: {exact: x}, c: {regex: z}}}]}}"),
+		want: []string{`spec.strategy.steps[0].setMirrorRoute.match[1]: Invalid value: {"exact":"x","regex":"z"}: ` + tooMany},
+	},
 	"a route without managedRoutes": {
 		bad: routedSteps(istio, "{setHeaderRoute: {name: h}}, {setMirrorRoute: {name: h}}"), good: routedSteps(managedIstio, "{setHeaderRoute: {name: h}}"),
 		want: []string{"spec.strategy.trafficRouting.managedRoutes: Required value: Rollout has missing field 'spec.strategy.canary.trafficRouting.managedRoutes'"},

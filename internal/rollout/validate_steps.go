@@ -2,6 +2,8 @@ package rollout
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -98,6 +100,12 @@ func (p *problems) mirrorRoute(r *v1alpha1.SetMirrorRoute, at *field.Path, tr *v
 	for j, m := range r.Match {
 		p.match(m.Method, at.Child("match").Index(j))
 		p.match(m.Path, at.Child("match").Index(j))
+		for _, name := range slices.Sorted(maps.Keys(m.Headers)) {
+			// An empty comparison asks for the header's presence.
+			if h := m.Headers[name]; ways(&h) > 1 {
+				p.invalid(at.Child("match").Index(j), h, manyMatchValue, "compare each header of the mirror in one way")
+			}
+		}
 	}
 	p.managed(r.Name, at, tr)
 }
@@ -107,18 +115,22 @@ func (p *problems) match(m *v1alpha1.StringMatch, at *field.Path) {
 	if m == nil {
 		return
 	}
-	ways := 0
-	for _, v := range []string{m.Exact, m.Regex, m.Prefix} {
-		if v != "" {
-			ways++
-		}
-	}
-	switch {
-	case ways == 0:
+	switch n := ways(m); {
+	case n == 0:
 		p.invalid(at, m, noMatchValue, "set one of exact, regex and prefix")
-	case ways > 1:
+	case n > 1:
 		p.invalid(at, m, manyMatchValue, "keep one of exact, regex and prefix")
 	}
+}
+
+// ways counts the comparisons of a string.
+func ways(m *v1alpha1.StringMatch) (n int) {
+	for _, v := range []string{m.Exact, m.Regex, m.Prefix} {
+		if v != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // managed checks that the route of a step is among the managed routes.

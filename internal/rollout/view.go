@@ -225,7 +225,8 @@ func (v *view) passed(k RunKind) bool {
 	}
 	i := slices.IndexFunc(v.Runs, func(r Run) bool { return r.Name == ref.Name })
 	if i < 0 {
-		return ref.Status == v1alpha1.AnalysisPhaseSuccessful
+		// While undecided it was one that was told to stop.
+		return ref.Status == v1alpha1.AnalysisPhaseSuccessful && !undecided(v.Status.PauseConditions)
 	}
 	return verdict(&v.Runs[i]) == v1alpha1.AnalysisPhaseSuccessful
 }
