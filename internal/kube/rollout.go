@@ -50,6 +50,8 @@ type Rollouts struct {
 	Unindexed bool
 	// Events gets what actions did; nil tells nobody.
 	Events record.EventRecorder
+	// Durations count how long updates took; nil counts nothing.
+	Durations *Durations
 	// Plugins calls the step plugins; nil when there are none to call.
 	Plugins *Plugins
 	// Sets reads the ReplicaSets that workloadRefs name; nil means Reader.
@@ -181,10 +183,7 @@ func (r *Rollouts) Explain(s Seen, p rollout.Plan) loop.Outcome {
 	if r.justRefused(&s) && (o.Wake.IsZero() || o.Wake.Sub(s.Snapshot.Now) > time.Second) {
 		o.Wake = s.Snapshot.Now.Add(time.Second)
 	}
-	if n := len(s.Snapshot.Answers); n > 0 {
-		key, attempt := client.ObjectKeyFromObject(s.Rollout), attemptOf(s.Rollout)
-		o.Persisted = func() { r.Plugins.drop(key, attempt, n) }
-	}
+	o.Persisted = r.persisted(&s, &p)
 	for _, a := range p.Actions {
 		o.Actions = append(o.Actions, reflect.TypeOf(a).Name())
 		o.Lines = append(o.Lines, a.String())

@@ -15,6 +15,7 @@ type Metrics struct {
 	waiting *prometheus.CounterVec
 	panics  *prometheus.CounterVec
 	lag     *prometheus.HistogramVec
+	lost    *prometheus.CounterVec
 }
 
 // NewMetrics registers the series, or takes those that another instance in this process
@@ -33,13 +34,15 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 		lag: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "penstock_own_write_lag_seconds", Help: "Time until the caches showed the own writes, in seconds.",
 			Buckets: []float64{.001, .01, .1, 1, 10, 60}}, []string{"controller"}),
+		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "penstock_events_lost_total", Help: "Events that nobody will see, by what was in their way."}, []string{"why"}),
 	}
-	err := errors.Join(keep(r, &m.parts), keep(r, &m.actions), keep(r, &m.waiting), keep(r, &m.panics), keep(r, &m.lag))
+	err := errors.Join(Keep(r, &m.lost), Keep(r, &m.parts), Keep(r, &m.actions), Keep(r, &m.waiting), Keep(r, &m.panics), Keep(r, &m.lag))
 	return m, err
 }
 
-// keep registers a collector; where it is there already, the registered one takes its place.
-func keep[C prometheus.Collector](r prometheus.Registerer, c *C) error {
+// Keep registers a collector; where it is there already, the registered one takes its place.
+func Keep[C prometheus.Collector](r prometheus.Registerer, c *C) error {
 	err := r.Register(*c)
 	var there prometheus.AlreadyRegisteredError
 	if errors.As(err, &there) {
@@ -55,6 +58,13 @@ func keep[C prometheus.Collector](r prometheus.Registerer, c *C) error {
 func (m *Metrics) Lag(controller string, d time.Duration) {
 	if m != nil {
 		m.lag.WithLabelValues(controller).Observe(d.Seconds())
+	}
+}
+
+// Lost counts events that could not be sent.
+func (m *Metrics) Lost(why string, n int) {
+	if m != nil {
+		m.lost.WithLabelValues(why).Add(float64(n))
 	}
 }
 

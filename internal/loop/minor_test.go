@@ -141,3 +141,25 @@ func TestPersistedIsNotCalledForWhatIsHeldBack(t *testing.T) {
 		t.Errorf("%d calls, status %d", calls, w.written())
 	}
 }
+
+// Covers: edge 158.
+func TestPersistedIsNotCalledWhenTheWriteFails(t *testing.T) {
+	w := newWorld(t)
+	c := w.controller()
+	explain, calls := c.Explain, 0
+	c.Explain = func(s state, p step) Outcome {
+		o := explain(s, p)
+		o.Persisted = func() { calls++ }
+		return o
+	}
+	w.next = step{replicas: 1}
+	w.fail = func(string, client.Object) error { return apierrors.NewInternalError(context.DeadlineExceeded) }
+	if _, err := w.pass(c); err == nil || calls != 0 {
+		t.Errorf("%v, %d calls", err, calls)
+	}
+	w.fail = nil
+	mustPass(t, w, c)
+	if calls != 1 || w.written() != 1 {
+		t.Errorf("%d calls, status %d", calls, w.written())
+	}
+}

@@ -1,6 +1,8 @@
 package rollout
 
 import (
+	"time"
+
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
@@ -71,4 +73,37 @@ func (p *progress) countManualPause(d *v1alpha1.RolloutDuration) {
 		d.TotalManualPauseDurationSeconds += int64(p.Now.Sub(d.ManualPauseStartedAt.Time).Seconds())
 		d.ManualPauseStartedAt = nil
 	}
+}
+
+// Ended is an update that has come to its end: how, how long it took, and how much of that
+// time people held it up.
+type Ended struct {
+	Status        v1alpha1.CompletionStatus
+	Total, Manual time.Duration
+}
+
+// Ends reports which update ends with a status write: the one that is finished by it, or
+// the one that another takes the place of.
+func Ends(before, after *v1alpha1.RolloutStatus) (e Ended, ended bool) {
+	a, b := before.Duration, after.Duration
+	running := a != nil && a.RolloutStartedAt != nil && a.FinishedAt == nil
+	same := running && b != nil && b.RolloutStartedAt.Equal(a.RolloutStartedAt)
+	switch {
+	case running && !same && b != nil && b.RolloutStartedAt != nil:
+		e = Ended{Status: v1alpha1.CompletionSuperseded, Total: b.RolloutStartedAt.Sub(a.RolloutStartedAt.Time),
+			Manual: time.Duration(a.TotalManualPauseDurationSeconds) * time.Second}
+		if from := a.ManualPauseStartedAt; from != nil {
+			e.Manual += b.RolloutStartedAt.Sub(from.Time)
+		}
+	case b == nil || b.RolloutStartedAt == nil || b.FinishedAt == nil, a != nil && a.FinishedAt != nil && b.RolloutStartedAt.Equal(a.RolloutStartedAt):
+		return Ended{}, false
+	default:
+		e = Ended{Status: b.CompletionStatus, Total: b.FinishedAt.Sub(b.RolloutStartedAt.Time),
+			Manual: time.Duration(b.TotalManualPauseDurationSeconds) * time.Second}
+		if from := b.ManualPauseStartedAt; from != nil {
+			e.Manual += b.FinishedAt.Sub(from.Time)
+		}
+	}
+	e.Manual = min(e.Manual, e.Total)
+	return e, true
 }
