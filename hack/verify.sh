@@ -13,3 +13,5 @@ for dir in api config docs; do
 		exit 1
 	fi
 done
+# Every published edge case, defect and outage has a test, or a reason why it has none.
+go run ./hack/cover -missing
