@@ -48,6 +48,7 @@ var layers = []layer{
 	{packages: []string{"internal/metric/providertest"}, own: []string{"api/v1alpha1", "internal/metric"}, why: "a contract knows no adapter"},
 	{packages: []string{"internal/traffic/"}, own: []string{"api/v1alpha1", "internal/traffic"}, why: "an adapter knows its root only"},
 	{packages: []string{"internal/metric/"}, own: []string{"api/v1alpha1", "internal/metric"}, why: "an adapter knows its root only"},
+	{packages: []string{"internal/event"}, own: nil, why: "whoever sends events need not know what they are about"},
 	{packages: []string{"internal/loop"}, own: []string{"api/v1alpha1"}, why: "the loop knows no controller"},
 	{packages: []string{"internal/kube"}, own: []string{"api/v1alpha1", "internal/loop", "internal/rollout", "internal/analysis", "internal/experiment", "internal/traffic", "internal/metric"},
 		why: "the shell speaks to the API server and decides nothing"},

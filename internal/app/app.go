@@ -7,7 +7,7 @@ import (
 
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
+	kubeevent "sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -17,6 +17,7 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/analysis"
+	"github.com/penstock-io/penstock/internal/event"
 	"github.com/penstock-io/penstock/internal/experiment"
 	"github.com/penstock-io/penstock/internal/kube"
 	"github.com/penstock-io/penstock/internal/loop"
@@ -29,7 +30,7 @@ import (
 type App struct {
 	options Options
 	manager manager.Manager
-	events  *events
+	events  *event.Outbox
 	pool    *kube.Pool
 	plugins *kube.Plugins
 }
@@ -46,9 +47,6 @@ func New(o Options) (*App, error) {
 	if a.manager, err = newManager(o); err != nil {
 		return nil, err
 	}
-	if a.events, err = newEvents(a.manager); err != nil {
-		return nil, err
-	}
 	if err := a.assemble(); err != nil {
 		return nil, err
 	}
@@ -62,6 +60,9 @@ func newManager(o Options) (manager.Manager, error) {
 	}
 	config := rest.CopyConfig(o.RESTConfig)
 	config.QPS, config.Burst = o.QPS, o.Burst
+	// The API server compresses watches too, one small event at a time: that costs both
+	// sides more than the bytes between them are worth.
+	config.DisableCompression = true
 	grace := shutdownGrace
 	m, err := manager.New(config, manager.Options{
 		Scheme: scheme, Logger: o.Logger, Cache: kube.CacheOptions(o.Namespace, o.InstanceID),
@@ -85,6 +86,9 @@ func (a *App) assemble() error {
 	if err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
+	if a.events, err = newEvents(m, o, series); err != nil {
+		return err
+	}
 	written := &loop.Record{Cache: m.GetCache(), Live: m.GetAPIReader(), Selectors: kube.Selectors(o.InstanceID), Lag: series.Lag, Now: o.Now}
 	clients := kube.Clients{Reader: m.GetCache(), Live: m.GetAPIReader(), Writer: written.Client(m.GetClient()), Plain: m.GetClient()}
 	routers := o.Routers(clients.Reader, clients.Writer)
@@ -96,33 +100,33 @@ func (a *App) assemble() error {
 	if watcher.Sets, err = kube.NewSetCache(m, o.Namespace); err != nil {
 		return err
 	}
-	// Published tools look for core/v1 events of this component.
-	recorder := a.events.recorder(m.GetScheme(), kube.EventsComponent)
-
 	rollouts := kube.NewRollouts(clients)
-	rollouts.Routers, rollouts.Events, rollouts.Watch, rollouts.Namespaced = routers, recorder, watcher.Ensure, watcher.Namespaced
+	if rollouts.Durations, err = kube.NewDurations(metrics.Registry); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	rollouts.Routers, rollouts.Events, rollouts.Watch, rollouts.Namespaced = routers, a.events, watcher.Ensure, watcher.Namespaced
 	rollouts.Sets = watcher.Sets
 	a.plugins = kube.NewPlugins(o.PluginWorkers, o.Now)
 	a.plugins.Table, a.plugins.Disabled, a.plugins.Wake = o.StepPlugins, o.DisabledStepPlugins, watcher.Wake
 	rollouts.Plugins = a.plugins
 	rolloutLoop := &loop.Controller[kube.Seen, rollout.Plan]{
 		Name: "rollout", Observe: rollouts.Observe, Decide: rollouts.Decide, Apply: rollouts.Apply, Explain: rollouts.Explain,
-		Writer: clients.Writer, Subresource: true, Record: written, Events: recorder, Metrics: series, Now: o.Now, Resync: o.Resync,
+		Writer: clients.Writer, Subresource: true, Record: written, Events: a.events, Metrics: series, Now: o.Now, Resync: o.Resync,
 	}
 	a.pool = kube.NewPool(clients.Live, o.MeasureWorkers, o.Now)
-	measured := make(chan event.GenericEvent)
+	measured := make(chan kubeevent.GenericEvent)
 	a.pool.Timeout, a.pool.Providers, a.pool.OnMeasurement = o.MeasureTimeout, o.Providers, o.OnMeasurement
 	a.pool.Wake = a.waker(measured)
 	runs := &kube.Runs{Clients: clients, Pool: a.pool}
 	runLoop := &loop.Controller[kube.RunSeen, analysis.Plan]{
 		Name: "analysis", Observe: runs.Observe, Decide: runs.Decide, Apply: runs.Apply, Explain: runs.Explain,
-		Writer: clients.Writer, Record: written, Events: recorder, Metrics: series, Now: o.Now, Resync: o.Resync,
+		Writer: clients.Writer, Record: written, Events: a.events, Metrics: series, Now: o.Now, Resync: o.Resync,
 	}
 	experiments := kube.NewExperiments(clients)
-	experiments.Events, experiments.Namespaced = recorder, watcher.Namespaced
+	experiments.Events, experiments.Namespaced = a.events, watcher.Namespaced
 	experimentLoop := &loop.Controller[kube.ExperimentSeen, experiment.Plan]{
 		Name: "experiment", Observe: experiments.Observe, Decide: experiments.Decide, Apply: experiments.Apply, Explain: experiments.Explain,
-		Writer: clients.Writer, Record: written, Events: recorder, Metrics: series, Now: o.Now, Resync: o.Resync,
+		Writer: clients.Writer, Record: written, Events: a.events, Metrics: series, Now: o.Now, Resync: o.Resync,
 	}
 	return errors.Join(
 		watcher.AddRollouts(m, rolloutLoop, o.RolloutWorkers),
@@ -146,11 +150,11 @@ func (a *App) measure(ctx context.Context) error {
 }
 
 // waker passes keys on to the queue of runs, until the pool ends.
-func (a *App) waker(to chan<- event.GenericEvent) func(context.Context, loop.Key) {
+func (a *App) waker(to chan<- kubeevent.GenericEvent) func(context.Context, loop.Key) {
 	return func(ctx context.Context, k loop.Key) {
 		run := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: k.Namespace, Name: k.Name}}
 		select {
-		case to <- event.GenericEvent{Object: run}:
+		case to <- kubeevent.GenericEvent{Object: run}:
 		case <-ctx.Done():
 		}
 	}
@@ -160,7 +164,7 @@ func (a *App) waker(to chan<- event.GenericEvent) func(context.Context, loop.Key
 // gives the lease back and returns nil. When the lease is lost it returns an error at
 // once: another controller may be leading already, so the process must end.
 func (a *App) Run(ctx context.Context) error {
-	defer a.events.Shutdown()
+	defer a.events.Close()
 	defer a.pool.Close()
 	defer a.plugins.Close()
 	if err := a.manager.Start(ctx); err != nil {

@@ -115,7 +115,7 @@ func (r *Rollouts) scale(ctx context.Context, s *Seen, a rollout.Scale) error {
 	if _, retired := rs.Annotations[deadlineKey]; retired && a.To == 0 {
 		annotations[deadlineKey] = nil
 	}
-	return mergePatch(ctx, r.Writer, rs, map[string]any{
+	return patchSet(ctx, r.Writer, rs, map[string]any{
 		"metadata": at(rs, map[string]any{"annotations": annotations}), "spec": map[string]any{"replicas": a.To}})
 }
 

@@ -23,6 +23,18 @@ func mergePatch(ctx context.Context, c client.Client, obj client.Object, body ma
 	return c.Patch(ctx, obj, client.RawPatch(types.MergePatchType, data))
 }
 
+// patchSet is mergePatch for what a release does most: of the answer only metadata is asked
+// for, which spares both sides the template.
+func patchSet(ctx context.Context, c client.Client, rs *appsv1.ReplicaSet, body map[string]any) error {
+	answer := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: rs.Namespace, Name: rs.Name, UID: rs.UID}}
+	answer.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("ReplicaSet"))
+	if err := mergePatch(ctx, c, answer, body); err != nil {
+		return err
+	}
+	rs.ObjectMeta = answer.ObjectMeta
+	return nil
+}
+
 // metadata is the body of a patch of metadata.
 func metadata(fields map[string]any) map[string]any { return map[string]any{"metadata": fields} }
 

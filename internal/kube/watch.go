@@ -182,8 +182,7 @@ func (w *Watcher) AddRollouts(m manager.Manager, r reconcile.Reconciler, workers
 			return nil
 		}),
 		source.Kind[client.Object](w.Cache, &v1alpha1.Rollout{}, &handler.EnqueueRequestForObject{}),
-		source.Kind[client.Object](w.Cache, &appsv1.ReplicaSet{}, owner),
-		source.Kind[client.Object](w.Cache, &appsv1.ReplicaSet{}, w.on(w.orphan)),
+		source.Kind[client.Object](w.Cache, &appsv1.ReplicaSet{}, inTurn(owner, w.on(w.orphan))),
 		source.Kind[client.Object](w.Cache, &v1alpha1.AnalysisRun{}, owner, predicate.Funcs{UpdateFunc: verdictChanged}),
 		source.Kind[client.Object](w.Cache, &v1alpha1.Experiment{}, owner, predicate.Funcs{UpdateFunc: experimentChanged}),
 		source.Kind[client.Object](w.Cache, &corev1.Service{}, w.on(func(ctx context.Context, q queue, o client.Object) {

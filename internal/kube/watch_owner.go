@@ -27,7 +27,10 @@ func toOwner(kind string) handler.EventHandler {
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { wake(q, e.Object) },
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { wake(q, e.Object) },
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
-			wake(q, e.ObjectOld)
+			was, ok := ownerKey(e.ObjectOld, kind)
+			if is, still := ownerKey(e.ObjectNew, kind); ok && (!still || is != was) {
+				wake(q, e.ObjectOld)
+			}
 			wake(q, e.ObjectNew)
 		},
 	}
@@ -39,4 +42,13 @@ func ownerKey(o client.Object, kind string) (key loop.Key, ok bool) {
 		return key, false
 	}
 	return loop.Key{Namespace: o.GetNamespace(), Name: ref.Name}, true
+}
+
+// inTurn lets two handlers share one listener: each has a goroutine of its own to wake.
+func inTurn(a, b handler.EventHandler) handler.EventHandler {
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { a.Create(ctx, e, q); b.Create(ctx, e, q) },
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { a.Delete(ctx, e, q); b.Delete(ctx, e, q) },
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) { a.Update(ctx, e, q); b.Update(ctx, e, q) },
+	}
 }
