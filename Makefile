@@ -6,6 +6,12 @@ RATE ?= 200
 KEEP ?=
 PORT_BASE ?= 0
 STORY ?= .
+# Flags of `make bench`: CONTROLLER is another controller's program to compare with, with
+# CONTROLLER_FLAGS (separated by commas), ROLLOUTS the sizes, PROFILE a directory for profiles.
+CONTROLLER ?=
+CONTROLLER_FLAGS ?=
+ROLLOUTS ?= 100,500
+PROFILE ?=
 
 .PHONY: help
 help: ## Print this help.
@@ -41,13 +47,21 @@ long: ## Ten times as many random rollouts, a wider search, a million odd rollou
 	$(GO) test ./internal/rollout -run TestOddRollouts -inputs 1000000 -timeout 60m -v
 	$(GO) test ./internal/experiment -run Search -lives 40000 -timeout 60m
 	$(GO) test ./internal/sim -run Laws -runs 100000 -timeout 60m -v
+	cd sandbox && $(GO) test ./chaos -kills 50 -rollouts 20 -timeout 60m -v
 
 .PHONY: e2e
 e2e: ## Run only the tests against the real API server.
 	cd sandbox && $(GO) test -p 1 -timeout 30m ./e2e/... ./cmd/...
 
 .PHONY: bench
-bench: ## Run the benchmarks.
+bench: ## Count what a controller's work costs (CONTROLLER=path compares with another one, ROLLOUTS=100,500).
+	@$(GO) build -o bin/controller ./cmd/controller
+	@cd sandbox && $(GO) build -o ../bin/penstock-sandbox ./cmd/penstock-sandbox
+	@bin/penstock-sandbox bench --penstock bin/controller --controller '$(CONTROLLER)' \
+		--controller-flags '$(CONTROLLER_FLAGS)' --rollouts '$(ROLLOUTS)' --profile '$(PROFILE)'
+
+.PHONY: microbench
+microbench: ## Run the Go benchmarks.
 	$(GO) test -run '^$$' -bench . ./...
 
 .PHONY: build

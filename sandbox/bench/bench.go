@@ -1,16 +1,20 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"path/filepath"
 	"runtime/debug"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/penstock-io/penstock/sandbox/process"
 )
 
 // Options of Run.
@@ -26,16 +30,19 @@ type Options struct {
 	Profile string
 	// Out gets one JSON object a line, Err progress and tables.
 	Out, Err io.Writer
+
+	// quiet and profileFor are shorter in tests; 0 means the constants.
+	quiet, profileFor time.Duration
 }
 
 const (
 	// phaseLimit bounds the creation of all Rollouts and their release, each.
 	phaseLimit = 15 * time.Minute
 	// quietFor is how long the controller must have written nothing, after everything is
-	// Healthy, before its requests are counted: events come late.
-	quietFor = 2 * time.Second
+	// Healthy, before its requests are counted: events come up to 10 s late.
+	quietFor = 12 * time.Second
 	// quietLimit is how long that is waited for.
-	quietLimit = 20 * time.Second
+	quietLimit = time.Minute
 	// sandboxGC is how far, in percent, the sandbox's memory grows between collections.
 	sandboxGC = 400
 )
@@ -44,13 +51,33 @@ const (
 type candidate struct {
 	name, path string
 	flags      []string
+	namespace  string // what its namespaces begin with
+}
+
+// candidates are ours and, if there is one, the other.
+func (o *Options) candidates() ([]candidate, error) {
+	all := []candidate{{name: "penstock", path: o.Penstock, namespace: "ours"}}
+	if o.Other != "" {
+		other := candidate{name: filepath.Base(o.Other), path: o.Other, flags: o.OtherFlags, namespace: "other"}
+		if other.name == all[0].name {
+			other.name += "-other"
+		}
+		all = append(all, other)
+	}
+	for _, c := range all {
+		if _, err := exec.LookPath(c.path); err != nil {
+			return nil, fmt.Errorf("find the controller %s: %w", c.name, err)
+		}
+	}
+	return all, nil
 }
 
 // Run measures every size and prints the results.
 func Run(ctx context.Context, o Options) error {
-	all := []candidate{{name: "penstock", path: o.Penstock}}
-	if o.Other != "" {
-		all = append(all, candidate{filepath.Base(o.Other), o.Other, o.OtherFlags})
+	o.quiet, o.profileFor = cmp.Or(o.quiet, quietFor), cmp.Or(o.profileFor, profileFor)
+	all, err := o.candidates()
+	if err != nil {
+		return err
 	}
 	// The machine's time is for the controllers; memory it has.
 	defer debug.SetGCPercent(debug.SetGCPercent(sandboxGC))
@@ -86,16 +113,19 @@ func Run(ctx context.Context, o Options) error {
 // measure makes one run. last leaves the cleaning up to the end of the sandbox.
 func (b *sandbox) measure(ctx context.Context, c candidate, size Size, o Options, last bool) (Result, error) {
 	r := Result{Workload: "W1", Controller: c.name, Rollouts: size.Rollouts, Replicas: size.Replicas}
-	f := &fleet{b.client, fmt.Sprintf("w1-%d-%s", size.Rollouts, c.name), size}
+	f := &fleet{b.client, fmt.Sprintf("%s-w1-%d", c.namespace, size.Rollouts), size}
 	if err := b.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}}); err != nil {
 		return r, err
 	}
-	p, err := startProcess(c.path, b.kubeconfig, b.dir, o.Profile != "", c.flags)
+	p, err := process.Start(process.Options{
+		Path: c.path, Kubeconfig: b.kubeconfig, Home: home, Log: filepath.Join(b.dir, "controller.log"),
+		Profiled: o.Profile != "", Flags: c.flags,
+	})
 	if err != nil {
 		return r, err
 	}
 	err = b.drive(ctx, p, f, &r, o)
-	p.stop()
+	p.Stop()
 	if err == nil && !last {
 		err = b.clear(ctx, f.namespace)
 	}
@@ -103,8 +133,8 @@ func (b *sandbox) measure(ctx context.Context, c candidate, size Size, o Options
 }
 
 // drive makes all Rollouts Healthy, releases them, and fills the result.
-func (b *sandbox) drive(ctx context.Context, p *process, f *fleet, r *Result, o Options) error {
-	ctx, cancel := p.during(ctx)
+func (b *sandbox) drive(ctx context.Context, p *process.Process, f *fleet, r *Result, o Options) error {
+	ctx, cancel := p.During(ctx)
 	defer cancel()
 	watch, err := newProgress(b.config, f.namespace)
 	if err != nil {
@@ -118,14 +148,14 @@ func (b *sandbox) drive(ctx context.Context, p *process, f *fleet, r *Result, o 
 	if err := await(ctx, watch, r.Rollouts); err != nil {
 		return fmt.Errorf("make healthy: %w", err)
 	}
-	if _, err := b.quiet(ctx, time.Time{}); err != nil {
+	if _, err := b.quiet(ctx, time.Time{}, o.quiet); err != nil {
 		return err
 	}
 	watch.leave()
 	fmt.Fprintf(o.Err, "%s: the image of all is changed at once\n", r.Controller)
-	profiled := profile(ctx, p, o.Profile, r)
-	began, before, around := time.Now(), p.cpu(), ownCPU()
-	p.forgetPeak()
+	profiled := profile(ctx, p, o, r)
+	began, before, around := time.Now(), p.CPU(), ownCPU()
+	p.ForgetPeak()
 	if err := f.release(ctx); err != nil {
 		return fmt.Errorf("release: %w", err)
 	}
@@ -133,12 +163,12 @@ func (b *sandbox) drive(ctx context.Context, p *process, f *fleet, r *Result, o 
 		return fmt.Errorf("release: %w", err)
 	}
 	r.Seconds = round(time.Since(began).Seconds(), 2)
-	r.CPU = round((p.cpu()-before).Seconds()*1000/float64(r.Rollouts), 2)
+	r.CPU = round((p.CPU()-before).Seconds()*1000/float64(r.Rollouts), 2)
 	r.SandboxCPU = round((ownCPU() - around).Seconds(), 2)
-	r.RSS = round(p.peak(), 1)
-	t, err := b.quiet(ctx, began)
+	r.RSS = round(p.Peak(), 1)
+	t, err := b.quiet(ctx, began, o.quiet)
 	r.take(t)
-	return errors.Join(err, <-profiled, p.trouble())
+	return errors.Join(err, <-profiled, p.Trouble())
 }
 
 func await(ctx context.Context, watch *progress, n int) error {

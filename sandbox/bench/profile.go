@@ -10,7 +10,10 @@ import (
 	"path/filepath"
 	"runtime/pprof"
 	"strconv"
+	"syscall"
 	"time"
+
+	"github.com/penstock-io/penstock/sandbox/process"
 )
 
 // profileFor is how long the CPU profile runs. Idle time does not show in it.
@@ -18,13 +21,13 @@ const profileFor = 30 * time.Second
 
 // profile takes CPU profiles of the controller and of the sandbox from now on, and memory
 // profiles and the metrics of the controller at the end.
-func profile(ctx context.Context, p *process, dir string, r *Result) <-chan error {
+func profile(ctx context.Context, p *process.Process, o Options, r *Result) <-chan error {
 	done := make(chan error, 1)
-	if dir == "" {
+	if o.Profile == "" {
 		done <- nil
 		return done
 	}
-	base := filepath.Join(dir, fmt.Sprintf("%s-%s-%d.", r.Workload, r.Controller, r.Rollouts))
+	base := filepath.Join(o.Profile, fmt.Sprintf("%s-%s-%d.", r.Workload, r.Controller, r.Rollouts))
 	stop, err := profileSandbox(base + "sandbox.pprof")
 	if err != nil {
 		done <- err
@@ -32,12 +35,12 @@ func profile(ctx context.Context, p *process, dir string, r *Result) <-chan erro
 	}
 	go func() {
 		defer stop()
-		debug := p.pprof + "/debug/pprof/"
+		debug := p.Pprof() + "/debug/pprof/"
 		done <- errors.Join(
-			fetch(ctx, debug+"profile?seconds="+strconv.Itoa(int(profileFor.Seconds())), base+"cpu.pprof"),
+			fetch(ctx, debug+"profile?seconds="+strconv.Itoa(int(o.profileFor.Seconds())), base+"cpu.pprof"),
 			fetch(ctx, debug+"heap", base+"heap.pprof"),
 			fetch(ctx, debug+"allocs", base+"allocs.pprof"),
-			fetch(ctx, p.metrics+"/metrics", base+"metrics.txt"))
+			fetch(ctx, p.Metrics()+"/metrics", base+"metrics.txt"))
 	}()
 	return done
 }
@@ -74,4 +77,13 @@ func profileSandbox(path string) (stop func(), err error) {
 		pprof.StopCPUProfile()
 		f.Close() //nolint:errcheck // a broken profile is no broken measurement
 	}, nil
+}
+
+// ownCPU is what this process, with API server and node, has used so far.
+func ownCPU() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

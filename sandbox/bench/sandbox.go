@@ -126,8 +126,8 @@ func (b *sandbox) until(ctx context.Context, limit time.Duration, done func() (b
 	return wait.PollUntilContextTimeout(ctx, poll, limit, true, func(context.Context) (bool, error) { return done() })
 }
 
-// quiet waits until the controller has stopped writing, and returns its requests since.
-func (b *sandbox) quiet(ctx context.Context, since time.Time) (tally, error) {
+// quiet waits until the controller has not written for a time, and returns its requests since.
+func (b *sandbox) quiet(ctx context.Context, since time.Time, calm time.Duration) (tally, error) {
 	asked := time.Now()
 	err := b.until(ctx, quietLimit, func() (bool, error) {
 		err := b.log.read()
@@ -135,7 +135,7 @@ func (b *sandbox) quiet(ctx context.Context, since time.Time) (tally, error) {
 		if last.Before(asked) {
 			last = asked
 		}
-		return time.Since(last) > quietFor, err
+		return time.Since(last) > calm, err
 	})
 	if wait.Interrupted(err) && ctx.Err() == nil {
 		err = nil // one that never stops writing is measured all the same

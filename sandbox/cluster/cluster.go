@@ -27,6 +27,9 @@ type Options struct {
 	PortBase int
 	// Bare leaves out Penstock: its kinds and its controller.
 	Bare bool
+	// External leaves out the controller only: somebody else runs it, with
+	// ControllerKubeconfig.
+	External bool
 	// Progress is told what has been reached, a sentence at a time; may be nil.
 	Progress func(string)
 	// OnMeasurement is told of every measurement that the controller takes; may be nil.
@@ -53,7 +56,7 @@ type Cluster struct {
 	err      error // set before done is closed
 }
 
-// Start returns when everything runs and, unless Bare, the controller leads. ctx bounds
+// Start returns when everything runs and, unless Bare or External, the controller leads. ctx bounds
 // only the start. A process holds at most one Cluster at a time. After an error nothing
 // is left behind; the error says in one sentence what is missing.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
@@ -100,7 +103,7 @@ func (c *Cluster) start(ctx, run context.Context) (err error) {
 	if err := c.install(ctx); err != nil {
 		return err
 	}
-	if c.options.Bare {
+	if c.options.Bare || c.options.External {
 		return nil
 	}
 	if err := c.startController(ctx, run); err != nil {
@@ -186,6 +189,12 @@ func (c *Cluster) Stop() {
 
 // Kubeconfig is the path of an administrator's kubeconfig.
 func (c *Cluster) Kubeconfig() string { return c.plane.Kubeconfig() }
+
+// ControllerKubeconfig writes a kubeconfig with the rights of the controller's
+// ServiceAccount and no others, and returns its path.
+func (c *Cluster) ControllerKubeconfig() (string, error) {
+	return c.plane.KubeconfigFor(controllerUser, controllerGroups...)
+}
 
 // RESTConfig is a new administrator's configuration.
 func (c *Cluster) RESTConfig() *rest.Config { return c.plane.RESTConfig() }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -18,14 +19,18 @@ import (
 
 // Where config/ installs the controller.
 const (
-	systemNamespace = "penstock-system"
+	// SystemNamespace holds the controller's ServiceAccount and Lease.
+	SystemNamespace = "penstock-system"
 	serviceAccount  = "penstock-controller"
-	controllerUser  = "system:serviceaccount:" + systemNamespace + ":" + serviceAccount
+	controllerUser  = "system:serviceaccount:" + SystemNamespace + ":" + serviceAccount
 )
+
+// controllerGroups are those of every ServiceAccount in the namespace.
+var controllerGroups = []string{"system:serviceaccounts", "system:serviceaccounts:" + SystemNamespace}
 
 // install applies the kinds that the gateway follows and, unless Bare, what config/
 // holds. The Deployment and its Service are left out: the controller runs in this
-// process.
+// process, or in one beside it.
 func (c *Cluster) install(ctx context.Context) error {
 	if err := mesh.InstallCRDs(ctx, c.plane.RESTConfig()); err != nil {
 		return err
@@ -48,7 +53,7 @@ func (c *Cluster) install(ctx context.Context) error {
 				others = append(others, o)
 			}
 		}
-		if err := c.Apply(ctx, systemNamespace, append(namespaces, others...)...); err != nil {
+		if err := c.Apply(ctx, SystemNamespace, append(namespaces, others...)...); err != nil {
 			return err
 		}
 	}
@@ -61,11 +66,9 @@ func (c *Cluster) startController(ctx, run context.Context) error {
 	logger := logr.FromSlogHandler(slog.NewTextHandler(c.state.log("controller.log"), nil))
 	log.SetLogger(logger) // controller-runtime complains on standard error otherwise
 	as := c.plane.RESTConfig()
-	as.Impersonate = rest.ImpersonationConfig{UserName: controllerUser, Groups: []string{
-		"system:serviceaccounts", "system:serviceaccounts:" + systemNamespace, "system:authenticated",
-	}}
+	as.Impersonate = rest.ImpersonationConfig{UserName: controllerUser, Groups: append(slices.Clone(controllerGroups), "system:authenticated")}
 	a, err := app.New(app.Options{
-		RESTConfig: as, Logger: logger, LeaderElection: true, LeaseNamespace: systemNamespace,
+		RESTConfig: as, Logger: logger, LeaderElection: true, LeaseNamespace: SystemNamespace,
 		MetricsAddress: "0", HealthAddress: "0", PrometheusAddress: c.metrics.URL(), OnMeasurement: c.options.OnMeasurement,
 	})
 	if err != nil {

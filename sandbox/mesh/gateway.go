@@ -64,6 +64,7 @@ type Gateway struct {
 	shadows  shadows
 
 	table     atomic.Pointer[Table]
+	onTable   atomic.Pointer[func(*Table)]
 	lag       atomic.Int64 // a time.Duration
 	lagSet    chan struct{}
 	published chan struct{}
@@ -182,8 +183,7 @@ func (g *Gateway) follow(ctx context.Context) {
 		delay.offer(objects.Routes, start)
 		var next time.Duration
 		objects.Routes, next = delay.current(start, time.Duration(g.lag.Load()))
-		g.table.Store(Build(objects, g.table.Load()))
-		signal(g.published)
+		g.publish(Build(objects, g.table.Load()))
 		timer.Reset(next)
 
 		pause := time.NewTimer(time.Since(start))
