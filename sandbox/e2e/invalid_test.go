@@ -34,7 +34,8 @@ func TestInvalidSpecsSaySoInThePublishedWords(t *testing.T) {
 			`VirtualService.networking.istio.io "nowhere" not found`},
 		"a missing route": {`{"spec":{"strategy":{"canary":{"stableService":"web-stable","canaryService":"web-canary","trafficRouting":{"istio":{"virtualService":{"name":"web","routes":["nowhere"]}}}}}}}`,
 			`HTTP Route 'nowhere' is not found in the defined Virtual Service.`},
-		"a strategy that this version does not run": {`{"spec":{"strategy":{"canary":null,"blueGreen":{"activeService":"web-stable"}}}}`, `spec.strategy.blueGreen`},
+		"a router that this version does not run": {`{"spec":{"strategy":{"canary":{"stableService":"web-stable","canaryService":"web-canary","trafficRouting":{"nginx":{"stableIngress":"web"}}}}}}`,
+			`spec.strategy.canary.trafficRouting.nginx`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -197,15 +197,15 @@ func TestTheControllerMayNotDoMoreThanItNeeds(t *testing.T) {
 		t.Fatal(err)
 	}
 	for what, act := range map[string]func() error{
-		"list Secrets":       func() error { return c.List(t.Context(), &corev1.SecretList{}) },
-		"delete a pod":       func() error { return c.Delete(t.Context(), &corev1.Pod{ObjectMeta: named("web")}) },
-		"create a pod":       func() error { return c.Create(t.Context(), &corev1.Pod{ObjectMeta: named("web")}) },
-		"delete a Rollout":   func() error { return c.Delete(t.Context(), &v1alpha1.Rollout{ObjectMeta: named("web")}) },
-		"create a Rollout":   func() error { return c.Create(t.Context(), &v1alpha1.Rollout{ObjectMeta: named("web")}) },
-		"delete a Service":   func() error { return c.Delete(t.Context(), &corev1.Service{ObjectMeta: named("web")}) },
-		"read ConfigMaps":    func() error { return c.List(t.Context(), &corev1.ConfigMapList{}) },
-		"read nodes":         func() error { return c.List(t.Context(), &corev1.NodeList{}) },
-		"list cluster roles": func() error { return c.List(t.Context(), &rbacv1.ClusterRoleList{}) },
+		"list Secrets":        func() error { return c.List(t.Context(), &corev1.SecretList{}) },
+		"delete a pod":        func() error { return c.Delete(t.Context(), &corev1.Pod{ObjectMeta: named("web")}) },
+		"create a pod":        func() error { return c.Create(t.Context(), &corev1.Pod{ObjectMeta: named("web")}) },
+		"delete a Rollout":    func() error { return c.Delete(t.Context(), &v1alpha1.Rollout{ObjectMeta: named("web")}) },
+		"create a Rollout":    func() error { return c.Create(t.Context(), &v1alpha1.Rollout{ObjectMeta: named("web")}) },
+		"delete a Deployment": func() error { return c.Delete(t.Context(), &appsv1.Deployment{ObjectMeta: named("web")}) },
+		"read ConfigMaps":     func() error { return c.List(t.Context(), &corev1.ConfigMapList{}) },
+		"read nodes":          func() error { return c.List(t.Context(), &corev1.NodeList{}) },
+		"list cluster roles":  func() error { return c.List(t.Context(), &rbacv1.ClusterRoleList{}) },
 	} {
 		if err := act(); !apierrors.IsForbidden(err) {
 			t.Errorf("%s: %v, want it forbidden", what, err)
