@@ -181,6 +181,7 @@ func (p *progress) step(g goal, t tests) {
 		return
 	}
 	p.nextStep(g, t)
+	p.skip(t)
 	if why, ok := p.completeNext(); ok {
 		p.promote(why)
 		return
@@ -190,17 +191,47 @@ func (p *progress) step(g goal, t tests) {
 	}
 }
 
+// skip ends the weight steps that follow the one that has just ended and change nothing:
+// by pods alone 40 % and 60 % of two are both one. All then go into one write.
+func (p *progress) skip(t tests) {
+	if p.Routed {
+		return
+	}
+	for next, ok := p.ahead(); ok; next, ok = p.ahead() {
+		s, more := next.at()
+		if !more || s.kind != weightStep {
+			return
+		}
+		g := decideGoal(next)
+		acts, _ := capacity(next, g)
+		if _, open := passes(next, g, t, s); !open || len(acts) > 0 {
+			return
+		}
+		p.endStep(next.index, s)
+	}
+}
+
 // completeNext reports whether the step that has just ended was the last and leaves nothing
 // to wait for: both then go into one write.
 func (p *progress) completeNext() (why string, ok bool) {
-	s, at := p.at()
-	if i := p.st.CurrentStepIndex; p.blue != nil || !at || s.kind != weightStep || i == nil || int(*i) < len(p.steps) {
+	end, ok := p.ahead()
+	if !ok || end.index < len(p.steps) {
 		return "", false
 	}
-	end := *p.view
-	end.index = len(p.steps)
-	next := progress{view: &end, st: p.st}
+	next := progress{view: end, st: p.st}
 	return next.complete()
+}
+
+// ahead is the same moment seen from the position that follows a weight step which has
+// just ended.
+func (p *progress) ahead() (next *view, ok bool) {
+	s, at := p.at()
+	if i := p.st.CurrentStepIndex; p.blue != nil || !at || s.kind != weightStep || i == nil || int(*i) <= p.index {
+		return nil, false
+	}
+	v := *p.view
+	v.index = int(*p.st.CurrentStepIndex)
+	return &v, true
 }
 
 // forgetAttempt drops what an aborted attempt has left: its verdicts count no more.
@@ -231,10 +262,15 @@ func (p *progress) nextStep(g goal, t tests) {
 	if !open || p.retrying() {
 		return
 	}
-	p.setIndex(p.index + 1)
+	p.endStep(p.index, s)
+}
+
+// endStep moves the position behind a step.
+func (p *progress) endStep(i int, s step) {
+	p.setIndex(i + 1)
 	p.st.Canary.CurrentStepAnalysisRunStatus, p.st.Canary.CurrentExperiment = nil, ""
 	p.dropPause(v1alpha1.PauseReasonCanaryPauseStep)
-	p.event(RolloutStepCompleted, "Rollout step %d/%d completed (%s)", p.index+1, len(p.steps), s.text)
+	p.event(RolloutStepCompleted, "Rollout step %d/%d completed (%s)", i+1, len(p.steps), s.text)
 }
 
 // nextBlue records what the facts do not show by themselves: that everything before the

@@ -53,7 +53,11 @@ func TestWhatAStepWaitsFor(t *testing.T) {
 		"3 pods are 3, whatever is wanted":                {append(ten(10, 3), percent("Pods", 3)), 1},                                                                             // Covers: edge 64.
 		"a negative threshold is none":                    {append(ten(10, 9), percent("Percent", -1)), 0},                                                                         // Covers: edge 66.
 		"a percentage of no pods is met":                  {[]mod{routed(0, "v2"), steps(weight(0), pause()), updating(0, 0), percent("Percent", 70), pods("v1", 4, 4), at(0)}, 1}, // Covers: edge 66.
-		"an empty list of pauses ends the pause":          {[]mod{updating(1, 1), at(1), seen, func(s *snapshot) { s.Status.PauseConditions = nil }}, 2},                           // Covers: edge 50.
+		"weights of the same pods end in one write":       {[]mod{updating(1, 1), steps(weight(25), weight(26), weight(30), weight(60)), at(0)}, 3},
+		"weights that a router takes end one by one":      {[]mod{routed(25, "v2"), updating(1, 1), steps(weight(25), weight(25), weight(60)), at(0)}, 1},
+		"a step that wants pods is not passed over":       {[]mod{updating(1, 1), steps(weight(25), weight(100), pause()), percent("Percent", 25), at(0)}, 1},
+		"nor is a pause":                                  {[]mod{updating(1, 1), steps(weight(25), pause(), weight(25)), at(0)}, 1},
+		"an empty list of pauses ends the pause":          {[]mod{updating(1, 1), at(1), seen, func(s *snapshot) { s.Status.PauseConditions = nil }}, 2}, // Covers: edge 50.
 		"an endless pause holds":                          {[]mod{updating(1, 1), at(1), seen, seen, later(9000e9)}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {

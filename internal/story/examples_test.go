@@ -137,6 +137,8 @@ func decodeKnown(t *testing.T, m Manifest) string {
 		into = &corev1.Service{}
 	case "Deployment":
 		into = &appsv1.Deployment{}
+	case "Experiment":
+		into = &v1alpha1.Experiment{}
 	case "VirtualService", "DestinationRule":
 		into = &map[string]any{}
 	default:
