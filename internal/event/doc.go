@@ -8,8 +8,8 @@
 // An event of an object of which nothing was told lately goes out at once. Further ones
 // wait until a short pause since the last sending is over; those of one type and reason
 // that wait together become one Event object, with their number as its count and their
-// messages in a row. While an object goes on like that the pause is longer, except for
-// what people wait for (Options.Routine).
+// messages in a row. While an object goes on like that, or many objects tell something at
+// a time, the pause is longer, except for what people wait for (Options.Routine).
 //
 // The order in which an object's reasons first came up is kept. Nothing is dropped
 // silently: Options.Dropped counts what the API server refused or nobody could take.

@@ -21,6 +21,10 @@ const (
 	pause = 2 * time.Second
 	// longPause is that time for routine events, once several had to be joined.
 	longPause = 10 * time.Second
+	// crowded is how many objects may tell something at a time; beyond, routine events wait
+	// for crowdPause, even if nothing was sent lately.
+	crowded    = 32
+	crowdPause = 30 * time.Second
 	// closeWithin bounds what Close does about events that still wait.
 	closeWithin = 5 * time.Second
 	// senders are how many events are under way to the API server at a time: about as many
@@ -163,14 +167,22 @@ func (x *Outbox) put(key corev1.ObjectReference, e *entry, now time.Time) (why s
 
 // due is when a box may be sent, or forgotten if nothing is in it.
 func (x *Outbox) due(b *box) time.Time {
-	at := b.sent.Add(pause)
+	wait := pause
 	if b.joined && !x.urgent(b) {
-		at = b.sent.Add(longPause)
+		wait = longPause
 	}
-	if at.Before(b.retry) {
-		return b.retry
+	at := b.sent.Add(wait)
+	if len(b.waiting) > 0 && len(x.boxes) > crowded && !x.urgent(b) {
+		at = later(at, b.waiting[0].first.Add(crowdPause))
 	}
-	return at
+	return later(at, b.retry)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // urgent reports whether anything waits that is not routine.

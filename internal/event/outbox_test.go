@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -181,6 +182,42 @@ func TestWhenEventsAreSent(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestInACrowdOnlyTheRoutineWaits(t *testing.T) {
+	const n = corev1.EventTypeNormal
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		x := New(Options{Sink: s, Scheme: scheme.Scheme, Component: "test", Routine: routine})
+		for i := range crowded {
+			x.Event(pod(fmt.Sprint("other-", i)), n, "Updated", "a")
+		}
+		synctest.Wait()
+		s.log = nil
+		got := play(x, s, []told{{0, n, "Scaling", "to 1"}, {time.Second, n, "Step", "1/4"}, {time.Second, n, "Scaling", "to 2"},
+			{2 * time.Second, n, "Completed", "done"}})
+		want := []string{"2s web Scaling ×2: to 1; to 2", "2s web Step ×1: 1/4", "2s web Completed ×1: done"}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Error(d)
+		}
+		x.Close()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		x := New(Options{Sink: s, Scheme: scheme.Scheme, Component: "test", Routine: routine})
+		for i := range 2 * crowded {
+			x.Event(pod(fmt.Sprint("other-", i)), n, "Scaling", "a")
+			x.Event(pod(fmt.Sprint("other-", i)), n, "Step", "a")
+		}
+		synctest.Wait()
+		s.log = nil
+		got := slices.DeleteFunc(play(x, s, every(0, 8*time.Second, 4, "Scaling", "to %d")), func(l string) bool { return !strings.Contains(l, "web") })
+		want := []string{"30s web Scaling ×4: to 1; to 2; to 3; to 4"}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Error(d)
+		}
+		x.Close()
+	})
 }
 
 func TestAnEventHasAllFields(t *testing.T) {
