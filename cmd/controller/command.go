@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -60,7 +61,7 @@ func (f *flags) add(s *pflag.FlagSet) {
 	s.Float32Var(&f.qps, "qps", 0, "requests to the API server per second; 0 leaves the limit to the API server")
 	s.IntVar(&o.Burst, "burst", 80, "requests to the API server in a burst, where --qps sets a limit")
 	s.BoolVar(&o.LeaderElection, "leader-elect", true, "take turns with other replicas")
-	s.StringVar(&o.LeaseNamespace, "leader-election-namespace", os.Getenv("POD_NAMESPACE"), "namespace of the Lease")
+	s.StringVar(&o.LeaseNamespace, "leader-election-namespace", os.Getenv("POD_NAMESPACE"), "namespace of the Lease; empty means the pod's own, and outside of a cluster that of the kubeconfig")
 	s.DurationVar(&o.LeaseDuration, "leader-election-lease-duration", 15*time.Second, "how long a silent leader keeps the lease")
 	s.DurationVar(&o.RenewDeadline, "leader-election-renew-deadline", 10*time.Second, "how long the leader tries to renew the lease")
 	s.DurationVar(&o.RetryPeriod, "leader-election-retry-period", 2*time.Second, "time between two tries for the lease")
@@ -138,10 +139,15 @@ func (f *flags) toOptions(logger logr.Logger) (app.Options, error) {
 	o.MetricsAddress, o.HealthAddress = address(f.metricsPort), address(f.healthzPort)
 	o.PrometheusAddress = os.Getenv("ARGO_ROLLOUTS_PROMETHEUS_ADDRESS")
 	o.MeasureWorkers, o.Settle, o.MeasureTimeout = o.AnalysisWorkers, f.rolloutSettle, f.runTimeout
+	namespace, _, err := cluster.Namespace()
+	if err != nil {
+		return o, fmt.Errorf("find the namespace: %w", err)
+	}
 	if f.namespaced {
-		if o.Namespace, _, err = cluster.Namespace(); err != nil {
-			return o, fmt.Errorf("find the namespace: %w", err)
-		}
+		o.Namespace = namespace
+	}
+	if os.Getenv("KUBERNETES_SERVICE_HOST") == "" { // in a pod the Lease is beside it
+		o.LeaseNamespace = cmp.Or(o.LeaseNamespace, namespace)
 	}
 	return o, nil
 }

@@ -2,8 +2,13 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/tools/clientcmd"
 )
 
 func TestFlags(t *testing.T) {
@@ -43,5 +48,30 @@ func TestFlagsWithoutEffectAreNamed(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "--traefik-api-group") {
 		t.Errorf("log: %s", out.String())
+	}
+}
+
+func TestWhereTheLeaseIs(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	text := "apiVersion: v1\nkind: Config\ncurrent-context: a\ncontexts: [{name: a, context: {cluster: a, namespace: shop}}]\nclusters: [{name: a, cluster: {server: 'http://127.0.0.1:1'}}]\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		pod, given, want string
+	}{
+		"outside of a cluster it is in the kubeconfig's namespace": {"", "", "shop"},
+		"a flag decides": {"", "ops", "ops"},
+		"in a pod the library finds the pod's namespace": {"10.0.0.1", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("KUBERNETES_SERVICE_HOST", c.pod)
+			f := &flags{rules: &clientcmd.ClientConfigLoadingRules{ExplicitPath: file}}
+			f.options.LeaseNamespace = c.given
+			o, err := f.toOptions(logr.Discard())
+			if err != nil || o.LeaseNamespace != c.want {
+				t.Errorf("namespace %q, error %v; want %q", o.LeaseNamespace, err, c.want)
+			}
+		})
 	}
 }
