@@ -133,6 +133,8 @@ func fill(m *v1alpha1.Measurement, o *Outcome, now time.Time) (counted bool) {
 		m.Phase = v1alpha1.AnalysisPhaseRunning
 		at := metav1.NewTime(stamp(now).Add(max(res.After, minWait)))
 		m.ResumeAt = &at
+	case res.Kind == metric.Verdict:
+		m.Phase, message, m.Value = verdictOf(res), res.Message, text(res.Display, o.Secrets)
 	default:
 		j := judge(&o.Metric, res, now)
 		m.Phase, message, counted = j.phase, j.message, !j.skip
@@ -155,6 +157,14 @@ func fill(m *v1alpha1.Measurement, o *Outcome, now time.Time) (counted bool) {
 	delete(m.Metadata, tokenKey)
 	m.FinishedAt, m.ResumeAt = stamp(now), nil
 	return counted
+}
+
+// verdictOf is what the source has judged; anything that is no verdict is no success.
+func verdictOf(res metric.Result) v1alpha1.AnalysisPhase {
+	if !res.Phase.Completed() {
+		return v1alpha1.AnalysisPhaseError
+	}
+	return res.Phase
 }
 
 func tokenOf(m *v1alpha1.Measurement) string {

@@ -2,7 +2,10 @@ package metric
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
@@ -18,12 +21,19 @@ const (
 	NoData Kind = "NoData"
 	// Pending: the measurement goes on; ask again after Result.After with Token.
 	Pending Kind = "Pending"
+	// Verdict: the source has judged by itself; Result.Phase holds the verdict, and no
+	// condition is asked.
+	Verdict Kind = "Verdict"
 )
 
 // Request is one measurement to take, all arguments resolved.
 type Request struct {
 	// Namespace, Run and Metric name where it comes from, for errors and metrics.
 	Namespace, Run, Metric string
+	// RunUID is the run's, and Number counts the measurements of the metric from 1: both
+	// name what is made outside, so that a second try finds it.
+	RunUID types.UID
+	Number int
 	// Provider is the metric's provider section with arguments substituted. Read only.
 	Provider v1alpha1.MetricProvider
 	// Interval is the metric's interval, 0 if it has none.
@@ -51,6 +61,9 @@ type Result struct {
 	// Token and After belong to Pending.
 	Token string
 	After time.Duration
+	// Phase, one of the completed ones, and Message belong to Verdict.
+	Phase   v1alpha1.AnalysisPhase
+	Message string
 }
 
 // Provider measures.
@@ -70,3 +83,17 @@ type Stopper interface {
 	// Stop ends the measurement that the token names; ending one that is gone is no error.
 	Stop(ctx context.Context, r Request) error
 }
+
+// Collector is for providers that leave something behind for each measurement.
+type Collector interface {
+	// Collect removes what finished measurements of the metric have left, but for the
+	// newest keep.
+	Collect(ctx context.Context, r Request, keep int) error
+}
+
+// SecretReader reads the data of a Secret from the API server when it is needed; namespace
+// "" is the controller's own. ErrNoSecret is the error for one that does not exist.
+type SecretReader func(ctx context.Context, namespace, name string) (map[string][]byte, error)
+
+// ErrNoSecret is the error of a SecretReader for a Secret that does not exist.
+var ErrNoSecret = errors.New("no such Secret")

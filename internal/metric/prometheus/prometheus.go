@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/metric"
+	"github.com/penstock-io/penstock/internal/metric/outbound"
 )
 
 // defaultTimeout is the time limit of a metric that sets none, or 0.
@@ -25,17 +26,19 @@ const defaultTimeout = 30 * time.Second
 type Options struct {
 	// Address is used by metrics without one: ARGO_ROLLOUTS_PROMETHEUS_ADDRESS.
 	Address string
+	// Client makes the requests; nil means one that refuses no address.
+	Client *outbound.Client
 }
 
-// New returns the provider. It keeps connections open between measurements.
+// New returns the provider.
 func New(o Options) metric.Provider {
-	return &provider{options: o, secure: transport(false), insecure: transport(true)}
+	if o.Client == nil {
+		o.Client = outbound.New(nil)
+	}
+	return &provider{o}
 }
 
-type provider struct {
-	options          Options
-	secure, insecure *http.Transport
-}
+type provider struct{ options Options }
 
 // Describe shows the query as it is sent.
 func (p *provider) Describe(r metric.Request) map[string]string {
@@ -78,15 +81,15 @@ func (p *provider) measure(ctx context.Context, r metric.Request, m *v1alpha1.Pr
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	auth, err := p.authenticate(limited, m, address)
-	if err == nil {
-		var v model.Value
-		var warnings promv1.Warnings
-		if v, warnings, err = query(limited, address.String(), auth, m.Query, window, r.Now); err == nil {
-			return decode(v, warnings)
-		}
+	auth, err := p.authenticate(ctx, m, address, limit)
+	if err != nil {
+		return metric.Result{}, err
 	}
-	return metric.Result{}, explain(ctx, limited, err, address, limit)
+	v, warnings, err := query(limited, address.String(), auth, m.Query, window, r.Now)
+	if err != nil {
+		return metric.Result{}, explain(ctx, limited, err, address, limit)
+	}
+	return decode(v, warnings)
 }
 
 func query(ctx context.Context, address string, rt http.RoundTripper, text string, window *promv1.Range, now time.Time) (model.Value, promv1.Warnings, error) {
@@ -137,18 +140,10 @@ func (p *provider) address(m *v1alpha1.PrometheusMetric) (*url.URL, error) {
 // in its own words.
 func explain(ctx, limited context.Context, err error, address *url.URL, limit time.Duration) error {
 	var answered *promv1.Error
-	var inURL *url.Error
-	switch {
-	case ctx.Err() != nil:
-		return fmt.Errorf("query Prometheus at %s: %w", address.Redacted(), ctx.Err())
-	case errors.Is(limited.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("query Prometheus at %s: no answer within the timeout of %s", address.Redacted(), limit)
-	case errors.As(err, &answered) || errors.Is(err, errSetup):
+	if limited.Err() == nil && errors.As(err, &answered) {
 		return err
-	case errors.As(err, &inURL):
-		err = inURL.Err
 	}
-	return fmt.Errorf("query Prometheus at %s: %w", address.Redacted(), err)
+	return outbound.Explain(ctx, limited, "query Prometheus at "+address.Redacted(), limit, err)
 }
 
 // oneLine keeps an error one line, whatever a server put into it.

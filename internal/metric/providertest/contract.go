@@ -40,6 +40,8 @@ type Fixture struct {
 	// time limit, and Secret as credential and in Secrets.
 	Request func(url string, limit time.Duration) metric.Request
 	Wire    Wire
+	// Anonymous is for sources that take no credential at all.
+	Anonymous bool
 	// Values, NoData and Broken are answers by an English sentence.
 	Values, NoData, Broken map[string]Answer
 	// Echo is a good answer that repeats text wherever the protocol can carry it.

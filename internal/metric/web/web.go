@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/metric"
+	"github.com/penstock-io/penstock/internal/metric/outbound"
 )
 
 const (
@@ -24,17 +25,21 @@ const (
 	maxAnswer = 1 << 20
 )
 
-// Options are what the process gives; there is nothing to set yet.
-type Options struct{}
-
-// New returns the provider. It keeps connections open between measurements.
-func New(Options) metric.Provider {
-	return &provider{secure: transport(false), insecure: transport(true)}
+// Options are what the process gives.
+type Options struct {
+	// Client makes the requests; nil means one that refuses no address.
+	Client *outbound.Client
 }
 
-type provider struct {
-	secure, insecure *http.Transport
+// New returns the provider.
+func New(o Options) metric.Provider {
+	if o.Client == nil {
+		o.Client = outbound.New(nil)
+	}
+	return &provider{client: o.Client}
 }
+
+type provider struct{ client *outbound.Client }
 
 // Describe shows nothing: the URL may be a secret in itself.
 func (p *provider) Describe(metric.Request) map[string]string { return nil }
@@ -63,33 +68,22 @@ func (p *provider) measure(ctx context.Context, m *v1alpha1.WebMetric) (metric.R
 	if m.TimeoutSeconds > 0 {
 		limit = time.Duration(min(m.TimeoutSeconds, math.MaxInt32)) * time.Second
 	}
-	limited, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	req, err := request(limited, m)
+	req, err := request(ctx, m)
 	if err != nil {
 		return metric.Result{}, err
 	}
-	where := strings.ToLower(req.Method) + " " + place(req.URL)
-	body, err := p.do(limited, req, m)
-	switch {
-	case err == nil:
-		return read(body, find)
-	case ctx.Err() != nil:
-		return metric.Result{}, fmt.Errorf("%s: %w", where, ctx.Err())
-	case errors.Is(limited.Err(), context.DeadlineExceeded):
-		return metric.Result{}, fmt.Errorf("%s: no answer within the timeout of %s", where, limit)
-	case errors.As(err, new(statusError)) || errors.Is(err, errSetup):
+	if err := p.authenticate(ctx, req, m, limit); err != nil {
 		return metric.Result{}, err
 	}
-	var inURL *url.Error
-	if errors.As(err, &inURL) && !strings.HasPrefix(err.Error(), "oauth2: ") {
-		err = inURL.Err
+	a, err := p.client.Do(ctx, req, outbound.Call{Limit: limit, Insecure: m.Insecure})
+	switch {
+	case err != nil:
+		return metric.Result{}, err
+	case a.Status/100 != 2:
+		return metric.Result{}, fmt.Errorf("received non 2xx response code: %v", a.Status)
 	}
-	return metric.Result{}, fmt.Errorf("%s: %w", where, err)
+	return read(a.Body, find)
 }
-
-// place is a URL without what may be secret in it.
-func place(u *url.URL) string { return u.Scheme + "://" + u.Host + u.Path }
 
 func request(ctx context.Context, m *v1alpha1.WebMetric) (*http.Request, error) {
 	method := string(m.Method)
@@ -137,35 +131,4 @@ func withoutURL(err error) error {
 		return inURL.Err
 	}
 	return err
-}
-
-// statusError is an answer that is not 2xx.
-type statusError int
-
-func (e statusError) Error() string { return fmt.Sprintf("received non 2xx response code: %v", int(e)) }
-
-func (p *provider) do(ctx context.Context, req *http.Request, m *v1alpha1.WebMetric) ([]byte, error) {
-	base := p.secure
-	if m.Insecure {
-		base = p.insecure
-	}
-	if err := authenticate(ctx, req, m.Authentication, base); err != nil {
-		return nil, err
-	}
-	resp, err := (&http.Client{Transport: base}).Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode/100 != 2 {
-		return nil, statusError(resp.StatusCode)
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(body) > maxAnswer {
-		return nil, fmt.Errorf("the answer is larger than %d MiB", maxAnswer>>20)
-	}
-	return body, nil
 }
