@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"strconv"
@@ -30,7 +31,7 @@ type flags struct {
 	klogLevel                 int
 	qps                       float32
 	without                   *pflag.FlagSet // published flags that mean nothing here
-	controllers               []string
+	controllers, networks     []string
 	rolloutSettle, runTimeout time.Duration
 }
 
@@ -74,6 +75,8 @@ func (f *flags) add(s *pflag.FlagSet) {
 	s.IntVar(&f.klogLevel, "kloglevel", 0, "verbosity of the Kubernetes client")
 	s.StringVar(&o.IstioAPIVersion, "istio-api-version", "v1alpha3", "version of networking.istio.io")
 	s.DurationVar(&f.rolloutSettle, "settle", 0, "how long proxies that do not report may lag behind a route change; 0 means each router's default")
+	s.StringSliceVar(&f.networks, "allow-metric-network", nil,
+		"networks (10.0.0.0/8) or addresses that metrics may ask although they are link-local or the API server's")
 	s.DurationVar(&f.runTimeout, "measurement-timeout", 2*time.Minute, "longest time of one measurement")
 	s.BoolVar(&f.version, "version", false, "print the version and exit")
 }
@@ -129,6 +132,10 @@ func (f *flags) run(c *cobra.Command, out io.Writer) error {
 
 func (f *flags) toOptions(logger logr.Logger) (app.Options, error) {
 	o := f.options
+	var err error
+	if o.MetricNetworks, err = prefixes(f.networks); err != nil {
+		return o, err
+	}
 	cluster := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(f.rules, &f.overrides)
 	config, err := cluster.ClientConfig()
 	if err != nil {
@@ -150,6 +157,22 @@ func (f *flags) toOptions(logger logr.Logger) (app.Options, error) {
 		o.LeaseNamespace = cmp.Or(o.LeaseNamespace, namespace)
 	}
 	return o, nil
+}
+
+// prefixes reads networks; a single address is a network too.
+func prefixes(list []string) (all []netip.Prefix, err error) {
+	for _, text := range list {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			a, wrong := netip.ParseAddr(text)
+			if wrong != nil {
+				return nil, fmt.Errorf("--allow-metric-network: %q is neither a network such as 10.0.0.0/8 nor an address", text)
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
 }
 
 func address(port int) string {

@@ -23,6 +23,7 @@ func TestFlags(t *testing.T) {
 		"a log level that is none":       {[]string{"--loglevel=loud"}, "log level"},
 		"a log format that is none":      {[]string{"--logformat=xml"}, "neither text nor json"},
 		"analysis only":                  {[]string{"--controllers=analysis"}, "always runs all controllers"},
+		"a network that is none":         {[]string{"--allow-metric-network=10.0.0.0/33"}, "neither a network"},
 		"a kubeconfig that is not there": {[]string{"--kubeconfig=/no/such/file"}, "/no/such/file"},
 		"words":                          {[]string{"now"}, "unknown command"},
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,6 +22,7 @@ import (
 	"github.com/penstock-io/penstock/internal/experiment"
 	"github.com/penstock-io/penstock/internal/kube"
 	"github.com/penstock-io/penstock/internal/loop"
+	"github.com/penstock-io/penstock/internal/metric/outbound"
 	"github.com/penstock-io/penstock/internal/rollout"
 )
 
@@ -115,7 +117,11 @@ func (a *App) assemble() error {
 	}
 	a.pool = kube.NewPool(clients.Live, o.MeasureWorkers, o.Now)
 	measured := make(chan kubeevent.GenericEvent)
-	a.pool.Timeout, a.pool.Providers, a.pool.OnMeasurement = o.MeasureTimeout, o.Providers, o.OnMeasurement
+	a.pool.Timeout, a.pool.OnMeasurement = o.MeasureTimeout, o.OnMeasurement
+	a.pool.Providers = o.Providers(Sources{
+		Client: outbound.New(guard(o.RESTConfig, o.MetricNetworks, os.Getenv)), Env: os.Getenv,
+		Secrets: kube.SecretReader(clients.Live, ownNamespace(os.Getenv)), PrometheusAddress: o.PrometheusAddress,
+	})
 	a.pool.Wake = a.waker(measured)
 	runs := &kube.Runs{Clients: clients, Pool: a.pool}
 	runLoop := &loop.Controller[kube.RunSeen, analysis.Plan]{

@@ -144,7 +144,7 @@ func TestTablesAreUnambiguous(t *testing.T) {
 		}
 	}
 	pick := func(p v1alpha1.MetricProvider) (names []string) {
-		for _, m := range Providers("") {
+		for _, m := range Providers(Sources{}) {
 			if m.Uses(&p) {
 				names = append(names, m.Name)
 			}

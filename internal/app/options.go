@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"net/netip"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -49,13 +50,16 @@ type Options struct {
 	IstioAPIVersion string
 	// PrometheusAddress is for metrics that name none.
 	PrometheusAddress string
+	// MetricNetworks may be asked by metrics although they are link-local or the API
+	// server's.
+	MetricNetworks []netip.Prefix
 	// Settle is how long a data plane that does not report may lag; 0 means each
 	// router's default.
 	Settle time.Duration
 
 	// Routers and Providers replace the tables; nil takes those of this package.
 	Routers   func(reader client.Reader, writer client.Client) []kube.Routing
-	Providers []kube.Measuring
+	Providers func(Sources) []kube.Measuring
 	// StepPlugins are the step plugins by name; those in DisabledStepPlugins are passed
 	// over. PluginWorkers are calls of them at a time: 10.
 	StepPlugins         map[string]kube.StepPlugin
@@ -91,7 +95,7 @@ func (o Options) withDefaults() Options {
 		o.Now = time.Now
 	}
 	if o.Providers == nil {
-		o.Providers = Providers(o.PrometheusAddress)
+		o.Providers = Providers
 	}
 	if o.Routers == nil {
 		version, settle := o.IstioAPIVersion, o.Settle

@@ -28,11 +28,11 @@ func Routers(reader client.Reader, writer client.Client, istioAPIVersion string,
 }
 
 // Providers is the table of metric providers; the first that a metric asks for is used.
-func Providers(prometheusAddress string) []kube.Measuring {
+func Providers(s Sources) []kube.Measuring {
 	return []kube.Measuring{
 		{Name: "prometheus", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Prometheus != nil },
-			Provider: prometheus.New(prometheus.Options{Address: prometheusAddress})},
+			Provider: prometheus.New(prometheus.Options{Address: s.PrometheusAddress, Client: s.Client})},
 		{Name: "web", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Web != nil },
-			Provider: web.New(web.Options{})},
+			Provider: web.New(web.Options{Client: s.Client})},
 	}
 }
