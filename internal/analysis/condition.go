@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/expr-lang/expr"
-	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
@@ -16,24 +16,30 @@ import (
 // maxCondition bounds the text of a condition, so that parsing stays cheap.
 const maxCondition = 16 << 10
 
+// program is a compiled condition. tests is what a strict one tests for.
+type program struct {
+	code  *vm.Program
+	tests form
+	err   error
+}
+
 // evaluate runs one condition over a result. `result` is typed as "any", so that
 // `isNil(result) || result < 1` is valid whatever the result is.
 func evaluate(text string, result any, now time.Time) (ok bool, err error) {
-	return run(text, result, now, nil)
+	return compiled.of(text, false).run(result, now)
 }
 
-// run compiles and runs; a panic of the engine is an error of the condition.
-func run(text string, result any, now time.Time, patch ast.Visitor) (ok bool, err error) {
+// run answers with the condition's value; a panic of the engine is an error of the condition.
+func (p program) run(result any, now time.Time) (ok bool, err error) {
 	defer func() {
-		if p := recover(); p != nil {
-			ok, err = false, fmt.Errorf("%v", p)
+		if v := recover(); v != nil {
+			ok, err = false, fmt.Errorf("%v", v)
 		}
 	}()
-	program, err := compile(text, now, patch)
-	if err != nil {
-		return false, firstLine(err)
+	if p.err != nil {
+		return false, p.err
 	}
-	got, err := expr.Run(program, map[string]any{"result": result})
+	got, err := expr.Run(p.code, map[string]any{"result": result, "now": func() time.Time { return now }})
 	if err != nil {
 		return false, firstLine(err)
 	}
@@ -44,23 +50,68 @@ func run(text string, result any, now time.Time, patch ast.Visitor) (ok bool, er
 	return ok, nil
 }
 
-func compile(text string, now time.Time, patch ast.Visitor) (*vm.Program, error) {
+// compile makes a program; strict ones use no missing data (nodata.go).
+func compile(text string, strictly bool) (p program) {
+	defer func() {
+		if v := recover(); v != nil {
+			p = program{err: fmt.Errorf("%v", v)}
+		}
+	}()
 	if len(text) > maxCondition {
-		return nil, fmt.Errorf("the condition is longer than %d bytes", maxCondition)
+		return program{err: fmt.Errorf("the condition is longer than %d bytes", maxCondition)}
 	}
-	options := append(functions(now), expr.Env(types.Map{"result": types.Any}))
-	if patch != nil {
-		options = append(append(options, needs()...), expr.Patch(patch))
+	s := &strict{}
+	options := append(functions(), expr.Env(types.Map{"result": types.Any, "now": types.TypeOf(time.Now)}))
+	if strictly {
+		options = append(append(options, needs()...), expr.Patch(s))
 	}
-	return expr.Compile(text, options...)
+	code, err := expr.Compile(text, options...)
+	if err != nil {
+		return program{err: firstLine(err)}
+	}
+	return program{code: code, tests: s.tests}
+}
+
+// maxCompiled bounds the conditions that are kept compiled: more than a cluster has, unless
+// every run brings arguments of its own.
+const maxCompiled = 4096
+
+// compiled holds programs, since most measurements ask what another has asked before.
+var compiled = &programs{known: map[condition]program{}}
+
+type condition struct {
+	text     string
+	strictly bool
+}
+
+type programs struct {
+	mu    sync.Mutex
+	known map[condition]program
+}
+
+func (c *programs) of(text string, strictly bool) program {
+	key := condition{text, strictly}
+	c.mu.Lock()
+	p, ok := c.known[key]
+	c.mu.Unlock()
+	if ok {
+		return p
+	}
+	p = compile(text, strictly)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.known) >= maxCompiled {
+		clear(c.known)
+	}
+	c.known[key] = p
+	return p
 }
 
 // functions are what a condition can call besides the builtins of expr. now() is taken
-// from the engine, which would read the clock, and answers the measurement's moment.
-func functions(now time.Time) []expr.Option {
+// from the engine, which would read the clock: it answers the measurement's moment.
+func functions() []expr.Option {
 	return []expr.Option{
 		expr.DisableBuiltin("now"),
-		expr.Function("now", func(...any) (any, error) { return now, nil }, new(func() time.Time)),
 		expr.Function("asInt", unary(asInt), new(func(any) int64)),
 		expr.Function("asFloat", unary(asFloat), new(func(any) float64)),
 		expr.Function("isNaN", unary(isNaN), new(func(any) bool)),

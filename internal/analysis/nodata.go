@@ -93,9 +93,9 @@ func need(v any, forms form) (any, error) {
 // evaluateMissing runs a condition over a result that holds no data. decided is false
 // when the condition does not test for this form, or uses the data nevertheless.
 func evaluateMissing(text string, result any, now time.Time) (ok, decided bool) {
-	s := &strict{}
-	ok, err := run(text, result, now, s)
-	if err != nil || s.tests&missing(result) == 0 {
+	p := compiled.of(text, true)
+	ok, err := p.run(result, now)
+	if err != nil || p.tests&missing(result) == 0 {
 		return false, false
 	}
 	return ok, true
