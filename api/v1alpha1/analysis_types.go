@@ -120,6 +120,10 @@ type Metric struct {
 	// +optional
 	// +kubebuilder:validation:Enum=Inconclusive;Fail;Error;Success;Skip
 	NoData NoDataPolicy `json:"noData,omitempty"`
+	// Baseline is Penstock's own: a second source, asked at the same moment. The conditions
+	// then see result.canary, of the provider, and result.stable, of the baseline.
+	// +optional
+	Baseline *Baseline `json:"baseline,omitempty"`
 }
 
 // DryRun names metrics, by an unanchored regular expression, that never count.

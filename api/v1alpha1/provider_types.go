@@ -39,6 +39,35 @@ type MetricProvider struct {
 	Plugin map[string]json.RawMessage `json:"plugin,omitempty"`
 }
 
+// Baseline is exactly one source of data to compare with. Those that give a verdict and no
+// value, job and kayenta, are none.
+type Baseline struct {
+	// +optional
+	Prometheus *PrometheusMetric `json:"prometheus,omitempty"`
+	// +optional
+	Web *WebMetric `json:"web,omitempty"`
+	// +optional
+	Datadog *DatadogMetric `json:"datadog,omitempty"`
+	// +optional
+	Wavefront *WavefrontMetric `json:"wavefront,omitempty"`
+	// +optional
+	NewRelic *NewRelicMetric `json:"newRelic,omitempty"`
+	// +optional
+	CloudWatch *CloudWatchMetric `json:"cloudWatch,omitempty"`
+	// +optional
+	Graphite *GraphiteMetric `json:"graphite,omitempty"`
+	// +optional
+	Influxdb *InfluxdbMetric `json:"influxdb,omitempty"`
+	// +optional
+	SkyWalking *SkyWalkingMetric `json:"skywalking,omitempty"`
+}
+
+// Provider is the same as a provider of a metric.
+func (b *Baseline) Provider() MetricProvider {
+	return MetricProvider{Prometheus: b.Prometheus, Web: b.Web, Datadog: b.Datadog, Wavefront: b.Wavefront, NewRelic: b.NewRelic,
+		CloudWatch: b.CloudWatch, Graphite: b.Graphite, Influxdb: b.Influxdb, SkyWalking: b.SkyWalking}
+}
+
 // PrometheusMetric queries Prometheus.
 type PrometheusMetric struct {
 	// Address is the server's URL; "" means the controller's default.
@@ -58,6 +87,10 @@ type PrometheusMetric struct {
 	Headers []WebMetricHeader `json:"headers,omitempty"`
 	// +optional
 	RangeQuery *PrometheusRangeQueryArgs `json:"rangeQuery,omitempty"`
+	// NameBy is Penstock's own: the label whose value names each series of the answer, so
+	// that with `role` the condition sees result.canary and result.stable.
+	// +optional
+	NameBy string `json:"nameBy,omitempty"`
 }
 
 // PrometheusRangeQueryArgs makes a range query; start and end are time expressions.

@@ -16,10 +16,12 @@ import (
 // maxCondition bounds the text of a condition, so that parsing stays cheap.
 const maxCondition = 16 << 10
 
-// program is a compiled condition. tests is what a strict one tests for.
+// program is a compiled condition. tests is what a strict one tests for; uses is what it
+// takes of its result.
 type program struct {
 	code  *vm.Program
 	tests form
+	uses  uses
 	err   error
 }
 
@@ -60,8 +62,8 @@ func compile(text string, strictly bool) (p program) {
 	if len(text) > maxCondition {
 		return program{err: fmt.Errorf("the condition is longer than %d bytes", maxCondition)}
 	}
-	s := &strict{}
-	options := append(functions(), expr.Env(types.Map{"result": types.Any, "now": types.TypeOf(time.Now)}))
+	s, used := &strict{}, uses{last: -1}
+	options := append(functions(), expr.Patch(&used), expr.Env(types.Map{"result": types.Any, "now": types.TypeOf(time.Now)}))
 	if strictly {
 		options = append(append(options, needs()...), expr.Patch(s))
 	}
@@ -69,7 +71,7 @@ func compile(text string, strictly bool) (p program) {
 	if err != nil {
 		return program{err: firstLine(err)}
 	}
-	return program{code: code, tests: s.tests}
+	return program{code: code, tests: s.tests, uses: used}
 }
 
 // maxCompiled bounds the conditions that are kept compiled: more than a cluster has, unless

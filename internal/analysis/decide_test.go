@@ -38,6 +38,7 @@ func TestValidation(t *testing.T) {
 		"33: a bad interval":                       {one(every("60 s")), "metrics[0]: invalid interval string: time: unknown unit \" s\" in duration \"60 s\""},
 		"33: a bad initialDelay":                   {one(delay("soon")), "metrics[0]: invalid startDelay string: time: invalid duration \"soon\""},
 		"34: no provider":                          {set(func(m *v1alpha1.Metric) { m.Provider.Web = nil }), "metrics[0]: no provider specified"},
+		"a baseline without a provider":            {set(func(m *v1alpha1.Metric) { m.Baseline = &v1alpha1.Baseline{} }), "metrics[0]: baseline must have one provider that gives a value, but has 0"},
 		"34: two providers":                        {set(func(m *v1alpha1.Metric) { m.Provider.Prometheus = &v1alpha1.PrometheusMetric{} }), "metrics[0]: multiple providers specified"},
 		"an unknown noData":                        {set(func(m *v1alpha1.Metric) { m.NoData = "Maybe" }), `metrics[0]: noData must be Inconclusive, Fail, Error, Success or Skip, but is "Maybe"`},
 		"a failureLimit of no number is 0":         {set(func(m *v1alpha1.Metric) { m.FailureLimit = ptr(intstr.FromString("abc")) }), ""},

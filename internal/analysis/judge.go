@@ -37,7 +37,13 @@ func judge(m *v1alpha1.Metric, res metric.Result, now time.Time) judgement {
 		if c.text == "" {
 			continue
 		}
+		if why := absent(c.text, res.Value); why != "" {
+			return policy(m, why)
+		}
 		if ok[i], err = evaluate(c.text, res.Value, now); err != nil {
+			if why := beyond(c.text, res); why != "" {
+				return policy(m, why)
+			}
 			return judgement{phase: v1alpha1.AnalysisPhaseError, message: fmt.Sprintf("could not evaluate %s \"%s\": %s", c.name, c.text, err)}
 		}
 	}

@@ -64,6 +64,12 @@ func validateMetric(m *v1alpha1.Metric) error {
 	case n > 1:
 		return errors.New("multiple providers specified")
 	}
+	if b := m.Baseline; b != nil {
+		p := b.Provider()
+		if n := providers(&p); n != 1 {
+			return fmt.Errorf("baseline must have one provider that gives a value, but has %d", n)
+		}
+	}
 	if !knownPolicy(m.NoData) {
 		return fmt.Errorf("noData must be Inconclusive, Fail, Error, Success or Skip, but is %q", m.NoData)
 	}

@@ -61,7 +61,7 @@ func (r *Runs) Apply(ctx context.Context, s RunSeen, p analysis.Plan) error {
 	for _, a := range p.Actions {
 		switch a := a.(type) {
 		case analysis.Measure:
-			r.Pool.start(job{run: s.Run, index: a.Index, name: a.Metric, token: a.Token})
+			r.Pool.start(job{run: s.Run, index: a.Index, name: a.Metric, token: a.Token, number: next(&s.Snapshot.Status, a.Metric)})
 		case analysis.Stop:
 			r.Pool.start(job{run: s.Run, index: a.Index, name: a.Metric, token: a.Token, stop: true})
 		case analysis.Delete:
@@ -74,6 +74,16 @@ func (r *Runs) Apply(ctx context.Context, s RunSeen, p analysis.Plan) error {
 		}
 	}
 	return nil
+}
+
+// next counts the measurement that follows, from 1; one in flight counts when it is over.
+func next(st *v1alpha1.AnalysisRunStatus, name string) int {
+	for i := range st.MetricResults {
+		if r := &st.MetricResults[i]; r.Name == name {
+			return int(r.Count+r.Error) + 1
+		}
+	}
+	return 1
 }
 
 // Explain says what is left to the loop.

@@ -77,6 +77,8 @@ type job struct {
 	name  string
 	token string
 	stop  bool
+	// number counts the metric's measurements from 1.
+	number int
 }
 
 const (
@@ -237,33 +239,58 @@ func (p *Pool) measure(ctx context.Context, j job) (o analysis.Outcome, secretsE
 	return o, ""
 }
 
-// ask calls the provider.
+// ask calls the provider, and that of the baseline.
 func (p *Pool) ask(ctx context.Context, j job, o *analysis.Outcome) {
-	i := slices.IndexFunc(p.Providers, func(m Measuring) bool { return m.Uses(&o.Metric.Provider) })
-	if i < 0 {
+	provider := p.provider(&o.Metric.Provider)
+	if provider == nil {
 		o.Err = fmt.Sprintf("no valid provider in metric '%s'", j.name)
 		return
 	}
-	provider := p.Providers[i].Provider
 	interval, err := o.Metric.Interval.Duration()
 	if err != nil {
 		interval = 0 // the planner has refused such a run
 	}
 	req := metric.Request{
-		Namespace: j.run.Namespace, Run: j.run.Name, Metric: j.name, Provider: o.Metric.Provider,
+		Namespace: j.run.Namespace, Run: j.run.Name, RunUID: j.run.UID, Metric: j.name, Number: j.number, Provider: o.Metric.Provider,
 		Interval: interval, Now: o.Started, Token: j.token, Secrets: o.Secrets,
 	}
-	if j.stop {
+	switch {
+	case !j.stop:
+		o.Describe = provider.Describe(req)
+		if o.Result, err = provider.Measure(ctx, req); err == nil && o.Metric.Baseline != nil {
+			err = p.compare(ctx, req, o)
+		}
+	default:
 		if s, ok := provider.(metric.Stopper); ok {
 			err = s.Stop(ctx, req)
 		}
-	} else {
-		o.Describe = provider.Describe(req)
-		o.Result, err = provider.Measure(ctx, req)
 	}
 	if err != nil {
 		o.Err = err.Error()
 	}
+}
+
+// compare asks the baseline, and makes one result of both.
+func (p *Pool) compare(ctx context.Context, req metric.Request, o *analysis.Outcome) error {
+	req.Provider = o.Metric.Baseline.Provider()
+	provider := p.provider(&req.Provider)
+	if provider == nil {
+		return fmt.Errorf("no valid provider in the baseline of metric '%s'", req.Metric)
+	}
+	stable, err := provider.Measure(ctx, req)
+	if err != nil {
+		return fmt.Errorf("baseline: %w", err)
+	}
+	o.Result = metric.Compare(o.Result, stable)
+	return nil
+}
+
+func (p *Pool) provider(m *v1alpha1.MetricProvider) metric.Provider {
+	i := slices.IndexFunc(p.Providers, func(x Measuring) bool { return x.Uses(m) })
+	if i < 0 {
+		return nil
+	}
+	return p.Providers[i].Provider
 }
 
 // secrets reads the args that come from Secrets, from the API server. forGood says that

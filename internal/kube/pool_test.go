@@ -109,6 +109,45 @@ func (w *world) finish(woken chan loop.Key) v1alpha1.AnalysisRunStatus {
 	return v1alpha1.AnalysisRunStatus{}
 }
 
+func TestABaselineIsAskedBesideTheCanary(t *testing.T) {
+	compare := func(stable func() (metric.Result, error)) v1alpha1.AnalysisRunStatus {
+		run := analysisRun("errors")
+		m := &run.Spec.Metrics[0]
+		m.SuccessCondition = "result.canary <= 2 * result.stable"
+		m.ConsecutiveErrorLimit = ptr(intstr.FromInt32(0))
+		m.Baseline = &v1alpha1.Baseline{Prometheus: &v1alpha1.PrometheusMetric{Query: "stable"}}
+		w, _, woken := measuring(t, run, func(_ context.Context, r metric.Request) (metric.Result, error) {
+			if r.Provider.Prometheus.Query == "stable" {
+				return stable()
+			}
+			return value(0.02)
+		})
+		return w.finish(woken)
+	}
+	for name, c := range map[string]struct {
+		stable  func() (metric.Result, error)
+		want    v1alpha1.AnalysisPhase
+		value   string
+		message string
+	}{
+		"as bad as twice stable": {func() (metric.Result, error) { return value(0.01) }, v1alpha1.AnalysisPhaseSuccessful, "canary: [0.02], stable: [0.01]", ""},
+		"worse":                  {func() (metric.Result, error) { return value(0.005) }, v1alpha1.AnalysisPhaseFailed, "canary: [0.02], stable: [0.005]", ""},
+		"no baseline": {func() (metric.Result, error) {
+			return metric.Result{Kind: metric.NoData, Value: []float64{}, Display: "[]", Why: "the query returned no series"}, nil
+		}, v1alpha1.AnalysisPhaseInconclusive, "canary: [0.02], stable: []", "no data: stable: the query returned no series (noData: Inconclusive)"},
+		"a baseline that cannot be asked": {func() (metric.Result, error) { return metric.Result{}, errors.New("connection refused") },
+			v1alpha1.AnalysisPhaseError, "", "baseline: connection refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := compare(c.stable)
+			m := st.MetricResults[0].Measurements[0]
+			if st.Phase != c.want || m.Value != c.value || m.Message != c.message {
+				t.Errorf("%s, measured %q: %q; want %s %q %q", st.Phase, m.Value, m.Message, c.want, c.value, c.message)
+			}
+		})
+	}
+}
+
 func TestRunIsMeasuredOutsideThePass(t *testing.T) {
 	go1 := make(chan struct{})
 	w, _, woken := measuring(t, analysisRun("rate"), func(context.Context, metric.Request) (metric.Result, error) {

@@ -50,8 +50,10 @@ type Request struct {
 // Result is the answer to a Request.
 type Result struct {
 	Kind Kind
-	// Value is the `result` of the condition: float64, []float64, or any JSON value.
+	// Value is the `result` of the condition: float64, []float64, Series, or any JSON value.
 	Value any
+	// Names says, for a list, what each number is of, such as {pod="a"}; may be shorter.
+	Names []string
 	// Display is the value for status.metricResults[].measurements[].value.
 	Display string
 	// Why says, with NoData, what was empty: "the query returned no series".

@@ -19,6 +19,9 @@ import (
 	"github.com/penstock-io/penstock/internal/metric/outbound"
 )
 
+// maxNames bounds the series that a message can name.
+const maxNames = 8
+
 // defaultTimeout is the time limit of a metric that sets none, or 0.
 const defaultTimeout = 30 * time.Second
 
@@ -63,6 +66,9 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 	for k, v := range res.Metadata {
 		res.Metadata[k] = metric.Redact(v, secrets)
 	}
+	for i, name := range res.Names {
+		res.Names[i] = metric.Redact(name, secrets)
+	}
 	return res, nil
 }
 
@@ -89,7 +95,7 @@ func (p *provider) measure(ctx context.Context, r metric.Request, m *v1alpha1.Pr
 	if err != nil {
 		return metric.Result{}, explain(ctx, limited, err, address, limit)
 	}
-	return decode(v, warnings)
+	return decode(v, warnings, model.LabelName(m.NameBy))
 }
 
 func query(ctx context.Context, address string, rt http.RoundTripper, text string, window *promv1.Range, now time.Time) (model.Value, promv1.Warnings, error) {
@@ -149,8 +155,8 @@ func explain(ctx, limited context.Context, err error, address *url.URL, limit ti
 // oneLine keeps an error one line, whatever a server put into it.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// decode turns an answer into a Result.
-func decode(v model.Value, warnings promv1.Warnings) (metric.Result, error) {
+// decode turns an answer into a Result. With nameBy the series get names instead of places.
+func decode(v model.Value, warnings promv1.Warnings, nameBy model.LabelName) (metric.Result, error) {
 	res := metric.Result{Kind: metric.Values}
 	if len(warnings) > 0 {
 		quoted := make([]string, len(warnings))
@@ -174,6 +180,9 @@ func decode(v model.Value, warnings promv1.Warnings) (metric.Result, error) {
 				return res, errHistogram
 			}
 			samples = append(samples, float64(s.Value))
+			if len(s.Metric) > 0 && len(res.Names) < maxNames {
+				res.Names = append(res.Names, s.Metric.String())
+			}
 		}
 	case model.Matrix:
 		samples = make([]float64, 0, len(v))
@@ -189,6 +198,9 @@ func decode(v model.Value, warnings promv1.Warnings) (metric.Result, error) {
 		return res, errors.New("Prometheus metric type not supported") //nolint:staticcheck // published text
 	}
 	res.Value, res.Display = samples, display(samples)
+	if vector, ok := v.(model.Vector); ok && nameBy != "" && len(vector) > 0 {
+		return named(res, vector, nameBy)
+	}
 	switch {
 	case len(samples) == 0:
 		res.Kind, res.Why = metric.NoData, "the query returned no series"

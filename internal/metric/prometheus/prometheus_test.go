@@ -37,6 +37,15 @@ func values(v any, display string) metric.Result {
 	return metric.Result{Kind: metric.Values, Value: v, Display: display}
 }
 
+// series is the result of vector().
+func series(display string, v ...float64) metric.Result {
+	r := values(v, display)
+	for i := range v {
+		r.Names = append(r.Names, fmt.Sprintf(`{i="%d"}`, i))
+	}
+	return r
+}
+
 func request(m v1alpha1.PrometheusMetric) metric.Request {
 	return metric.Request{Metric: "m", Provider: v1alpha1.MetricProvider{Prometheus: &m}, Now: now}
 }
@@ -64,14 +73,14 @@ func fixture() providertest.Fixture {
 		},
 		Values: map[string]providertest.Answer{
 			"88: a scalar is a number":                    {Body: ok("scalar", `[1,"10"]`), Want: values(10.0, "10")},
-			"88: a vector is a list":                      {Body: vector("10", "11"), Want: values([]float64{10, 11}, "[10,11]")},
-			"88: infinity is data":                        {Body: vector("+Inf"), Want: values([]float64{math.Inf(1)}, "[+Inf]")},
-			"zero is data":                                {Body: vector("0"), Want: values([]float64{0}, "[0]")},
-			"a vector with one NaN among others is data":  {Body: vector("NaN", "1"), Want: values([]float64{math.NaN(), 1}, "[NaN,1]")},
+			"88: a vector is a list":                      {Body: vector("10", "11"), Want: series("[10,11]", 10, 11)},
+			"88: infinity is data":                        {Body: vector("+Inf"), Want: series("[+Inf]", math.Inf(1))},
+			"zero is data":                                {Body: vector("0"), Want: series("[0]", 0)},
+			"a vector with one NaN among others is data":  {Body: vector("NaN", "1"), Want: series("[NaN,1]", math.NaN(), 1)},
 			"93: a matrix of 2 series by 2 has 4 numbers": {Body: ok("matrix", `[{"metric":{},"values":[[1,"1"],[2,"2"]]},{"metric":{},"values":[[1,"3"],[2,"4"]]}]`), Want: values([]float64{1, 2, 3, 4}, "[1,2,3,4]")},
 			"89: warnings go into the metadata": {
 				Body: strings.TrimSuffix(vector("1"), "}") + `,"warnings":["w1","w2"]}`,
-				Want: metric.Result{Kind: metric.Values, Value: []float64{1}, Display: "[1]", Metadata: map[string]string{"warnings": `"w1", "w2"`}},
+				Want: metric.Result{Kind: metric.Values, Value: []float64{1}, Names: []string{`{i="0"}`}, Display: "[1]", Metadata: map[string]string{"warnings": `"w1", "w2"`}},
 			},
 		},
 		NoData: map[string]providertest.Answer{
@@ -184,7 +193,7 @@ func TestRequests(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := cmp.Diff(values([]float64{1}, "[1]"), got); d != "" {
+			if d := cmp.Diff(series("[1]", 1), got); d != "" {
 				t.Error(d)
 			}
 			want := []string{"POST /api/v1/query query=up&time=1786960800.5", "GET /api/v1/query?query=up&time=1786960800.5"}

@@ -259,7 +259,7 @@ func checkSecrets(f Fixture) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(sources)) {
 		got, err := serve(f, sources[name])
-		text := got.Display + " " + got.Why + " " + fmt.Sprint(got.Metadata)
+		text := got.Display + " " + got.Why + " " + got.Message + " " + fmt.Sprint(got.Metadata, got.Names)
 		if err != nil {
 			text += " " + err.Error()
 		}
