@@ -118,6 +118,9 @@ func why(r *v1alpha1.MetricResult, m *v1alpha1.Metric) string {
 	if last := lastOf(r); last != nil && last.Message != "" {
 		message += fmt.Sprintf(": \"Error Message: %s\"", last.Message)
 	}
+	if more := explain(r, m); more != "" {
+		message += "; " + more
+	}
 	return message
 }
 

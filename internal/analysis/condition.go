@@ -63,7 +63,7 @@ func compile(text string, strictly bool) (p program) {
 		return program{err: fmt.Errorf("the condition is longer than %d bytes", maxCondition)}
 	}
 	s, used := &strict{}, uses{last: -1}
-	options := append(functions(), expr.Patch(&used), expr.Env(types.Map{"result": types.Any, "now": types.TypeOf(time.Now)}))
+	options := append(functions(), expr.Patch(&used), expr.Env(types.Map{"result": types.Any, "now": types.TypeOf(func() time.Time { return time.Time{} })}))
 	if strictly {
 		options = append(append(options, needs()...), expr.Patch(s))
 	}
