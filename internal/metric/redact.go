@@ -3,6 +3,7 @@ package metric
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"strconv"
 	"strings"
@@ -112,4 +113,12 @@ func (r Request) Credentials(auth v1alpha1.Authentication, headers []v1alpha1.We
 		}
 	}
 	return all
+}
+
+// Sentence is an error in one line without secrets; nil stays nil.
+func Sentence(err error, secrets []string) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(Redact(strings.Join(strings.Fields(err.Error()), " "), secrets))
 }
