@@ -1,12 +1,13 @@
 // Command cover writes the tables that say which test guards which published edge case
-// (core.md §15), defect (core.md §16) and field outage (rivals.md A): docs/edge-cases.md,
-// docs/defects.md and docs/outages.md.
+// (core.md §15), defect (core.md §16), field outage (rivals.md A) and edge case of analysis
+// (analysis-traffic.md §7): docs/edge-cases.md, docs/defects.md, docs/outages.md and
+// docs/analysis-edge-cases.md.
 //
-// The items stand in edges.txt, defects.txt and outages.txt beside this file; what guards
+// The items stand in edges.txt, defects.txt, outages.txt and analysis.txt beside this file; what guards
 // them is told by the tests themselves, in comment lines of *_test.go files of both
 // modules,
 //
-//	// Covers: edge 5, defect 12, outage 39.
+//	// Covers: edge 5, defect 12, outage 39, analysis edge 93.
 //
 // directly above a test function, above an entry of its table, behind it on its line, or
 // inside it, and in the section "covers" of a story, one item a line. A number that is not listed is an error.

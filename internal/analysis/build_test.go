@@ -64,24 +64,24 @@ func TestFlatten(t *testing.T) {
 		refs []string
 		want string // names of metrics and args, or the error
 	}{
-		"one":                                   {[]string{"a"}, "ma"},
-		"8: only nested templates":              {[]string{"nest"}, "ma mb"},
-		"9: direct and nested counts once":      {[]string{"a", "twice"}, "ma mt mb"},
-		"11: those of the namespace come first": {[]string{"cluster/c", "a"}, "ma mc"},
-		"6: equal metric names":                 {[]string{"a", "a2"}, "two metrics have the same name 'ma'"},
-		"4: two defaults for one arg":           {[]string{"xa", "xb"}, "Argument `x` specified multiple times with different values: 'a', 'b'"},
-		"5: no default and a default":           {[]string{"xnil", "xb"}, "x=b"},
-		"5: a default and no default":           {[]string{"xb", "xnil"}, "x=b"},
-		"5: equal defaults":                     {[]string{"xb", "xb"}, "x=b"},
-		"7: equal dryRun rules":                 {[]string{"dry", "dry2"}, "two Dry-Run metric rules have the same name 'm'"},
-		"7: equal retention rules":              {[]string{"dry", "keep"}, "two Measurement Retention metric rules have the same name 'k'"},
-		"10: a template that names itself":      {[]string{"self"}, "analysis templates refer to each other in a circle: self -> self"},
-		"10: two that name each other":          {[]string{"a", "ping"}, "analysis templates refer to each other in a circle: ping -> pong -> ping"},
-		"10: a circle across scopes":            {[]string{"loops"}, "analysis templates refer to each other in a circle: loops -> up -> loops"},
-		"one that could not be read":            {[]string{"a", "torn"}, `AnalysisTemplate torn: spec.args: Invalid value: "x": must be a list`},
-		"one that is not there":                 {[]string{"zzz"}, "AnalysisTemplate 'zzz' not found"},
-		"one of the cluster that is not there":  {[]string{"cluster/a"}, "ClusterAnalysisTemplate 'a' not found"},
-		"a nested one that is not there":        {[]string{"lost"}, "AnalysisTemplate 'nowhere' not found"},
+		"one":                                  {[]string{"a"}, "ma"},
+		"only nested templates":                {[]string{"nest"}, "ma mb"},                                                                         // Covers: analysis edge 8.
+		"direct and nested counts once":        {[]string{"a", "twice"}, "ma mt mb"},                                                                // Covers: analysis edge 9.
+		"those of the namespace come first":    {[]string{"cluster/c", "a"}, "ma mc"},                                                               // Covers: analysis edge 11.
+		"equal metric names":                   {[]string{"a", "a2"}, "two metrics have the same name 'ma'"},                                        // Covers: analysis edge 6.
+		"two defaults for one arg":             {[]string{"xa", "xb"}, "Argument `x` specified multiple times with different values: 'a', 'b'"},     // Covers: analysis edge 4.
+		"no default and a default":             {[]string{"xnil", "xb"}, "x=b"},                                                                     // Covers: analysis edge 5.
+		"a default and no default":             {[]string{"xb", "xnil"}, "x=b"},                                                                     // Covers: analysis edge 5.
+		"equal defaults":                       {[]string{"xb", "xb"}, "x=b"},                                                                       // Covers: analysis edge 5.
+		"equal dryRun rules":                   {[]string{"dry", "dry2"}, "two Dry-Run metric rules have the same name 'm'"},                        // Covers: analysis edge 7.
+		"equal retention rules":                {[]string{"dry", "keep"}, "two Measurement Retention metric rules have the same name 'k'"},          // Covers: analysis edge 7.
+		"a template that names itself":         {[]string{"self"}, "analysis templates refer to each other in a circle: self -> self"},              // Covers: analysis edge 10.
+		"two that name each other":             {[]string{"a", "ping"}, "analysis templates refer to each other in a circle: ping -> pong -> ping"}, // Covers: analysis edge 10.
+		"a circle across scopes":               {[]string{"loops"}, "analysis templates refer to each other in a circle: loops -> up -> loops"},     // Covers: analysis edge 10.
+		"one that could not be read":           {[]string{"a", "torn"}, `AnalysisTemplate torn: spec.args: Invalid value: "x": must be a list`},
+		"one that is not there":                {[]string{"zzz"}, "AnalysisTemplate 'zzz' not found"},
+		"one of the cluster that is not there": {[]string{"cluster/a"}, "ClusterAnalysisTemplate 'a' not found"},
+		"a nested one that is not there":       {[]string{"lost"}, "AnalysisTemplate 'nowhere' not found"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -123,33 +123,33 @@ func TestArgs(t *testing.T) {
 		given    v1alpha1.AnalysisRunArgument
 		want     string
 	}{
-		"1: a value":                              {bare, value("1"), "1"},
-		"2: an arg that no template knows":        {def, none, "default"},
-		"3: no value anywhere":                    {bare, none, "args.x was not resolved"},
+		"a value":                                 {bare, value("1"), "1"},                 // Covers: analysis edge 1.
+		"an arg that no template knows":           {def, none, "default"},                  // Covers: analysis edge 2.
+		"no value anywhere":                       {bare, none, "args.x was not resolved"}, // Covers: analysis edge 3.
 		"a value replaces the default":            {def, value("1"), "1"},
-		"12: the newest hash":                     {bare, hash(v1alpha1.Latest), "new"},
-		"12: the stable hash":                     {bare, hash(v1alpha1.Stable), "old"},
-		"13: a label":                             {bare, field("metadata.labels['app']"), "web"},
-		"13: a label with dots":                   {bare, field("metadata.labels['app.kubernetes.io/name']"), "web2"},
-		"13: an annotation":                       {bare, field(`metadata.annotations["a"]`), "b"},
-		"13: all labels":                          {bare, field("metadata.labels"), "app=\"web\"\napp.kubernetes.io/name=\"web2\""},
-		"13: the name":                            {bare, field("metadata.name"), "web"},
-		"13: into a list":                         {bare, field("status.pauseConditions[0].reason"), "CanaryPauseStep"},
-		"13: an object is no value":               {bare, field("status.pauseConditions[0]"), "path status.pauseConditions[0] in rollout must terminate in a primitive value"},
-		"13: a label of the template":             {bare, field("spec.template.metadata.labels.version"), "v2"},
-		"13: dots into the labels":                {bare, field("metadata.labels.app"), noMeta},
+		"the newest hash":                         {bare, hash(v1alpha1.Latest), "new"},                                                                                        // Covers: analysis edge 12.
+		"the stable hash":                         {bare, hash(v1alpha1.Stable), "old"},                                                                                        // Covers: analysis edge 12.
+		"a label":                                 {bare, field("metadata.labels['app']"), "web"},                                                                              // Covers: analysis edge 13.
+		"a label with dots":                       {bare, field("metadata.labels['app.kubernetes.io/name']"), "web2"},                                                          // Covers: analysis edge 13.
+		"an annotation":                           {bare, field(`metadata.annotations["a"]`), "b"},                                                                             // Covers: analysis edge 13.
+		"all labels":                              {bare, field("metadata.labels"), "app=\"web\"\napp.kubernetes.io/name=\"web2\""},                                            // Covers: analysis edge 13.
+		"the name":                                {bare, field("metadata.name"), "web"},                                                                                       // Covers: analysis edge 13.
+		"into a list":                             {bare, field("status.pauseConditions[0].reason"), "CanaryPauseStep"},                                                        // Covers: analysis edge 13.
+		"an object is no value":                   {bare, field("status.pauseConditions[0]"), "path status.pauseConditions[0] in rollout must terminate in a primitive value"}, // Covers: analysis edge 13.
+		"a label of the template":                 {bare, field("spec.template.metadata.labels.version"), "v2"},                                                                // Covers: analysis edge 13.
+		"dots into the labels":                    {bare, field("metadata.labels.app"), noMeta},                                                                                // Covers: analysis edge 13.
 		"a large number keeps its digits":         {bare, field("spec.revisionHistoryLimit"), "1000000"},
-		"14: beyond the end":                      {bare, field("spec.foo[9]"), "index 9 out of range"},
-		"14: no index":                            {bare, field("spec.foo[x]"), "invalid index 'x'"},
-		"14: a negative index":                    {bare, field("spec.foo[-1]"), "invalid index '-1'"},
-		"14: an unknown path":                     {bare, field("spec.nope.x"), "invalid path spec.nope.x in rollout"},
-		"14: below a value":                       {bare, field("spec.replicas.x"), "invalid path spec.replicas.x in rollout"},
-		"15: other metadata":                      {bare, field("metadata.foo"), noMeta},
-		"23: a value replaces a secret":           {secret, value("1"), "1"},
+		"beyond the end":                          {bare, field("spec.foo[9]"), "index 9 out of range"},                        // Covers: analysis edge 14.
+		"no index":                                {bare, field("spec.foo[x]"), "invalid index 'x'"},                           // Covers: analysis edge 14.
+		"a negative index":                        {bare, field("spec.foo[-1]"), "invalid index '-1'"},                         // Covers: analysis edge 14.
+		"an unknown path":                         {bare, field("spec.nope.x"), "invalid path spec.nope.x in rollout"},         // Covers: analysis edge 14.
+		"below a value":                           {bare, field("spec.replicas.x"), "invalid path spec.replicas.x in rollout"}, // Covers: analysis edge 14.
+		"other metadata":                          {bare, field("metadata.foo"), noMeta},                                       // Covers: analysis edge 15.
+		"a value replaces a secret":               {secret, value("1"), "1"},                                                   // Covers: analysis edge 23.
 		"a secret stays a secret":                 {secret, none, "secret s/k"},
-		"24: a field in the template":             {tplField, none, "web"},
-		"25: no value keeps the default":          {def, v1alpha1.AnalysisRunArgument{Name: "x"}, "default"},
-		"25: no value and no default":             {bare, v1alpha1.AnalysisRunArgument{Name: "x"}, ""},
+		"a field in the template":                 {tplField, none, "web"},                                   // Covers: analysis edge 24.
+		"no value keeps the default":              {def, v1alpha1.AnalysisRunArgument{Name: "x"}, "default"}, // Covers: analysis edge 25.
+		"no value and no default":                 {bare, v1alpha1.AnalysisRunArgument{Name: "x"}, ""},       // Covers: analysis edge 25.
 		"a Go template":                           {bare, value("{{ .Rollout.Spec.Template.Spec.Containers.0.Image }}"), "shop/web:2"},
 		"a Go template without spaces, in a text": {bare, value("v={{.Rollout.Spec.Replicas}}!"), "v=5!"},
 		"a Go template with brackets":             {bare, value("{{ .Rollout.spec.template.spec.containers[0].image }}"), "shop/web:2"},
@@ -234,10 +234,10 @@ func TestCheck(t *testing.T) {
 		"an endless metric in a step":         {"Step", endless, nil, "AnalysisTemplate t has metric m which runs indefinitely. Invalid value for count: <nil>"},
 		"an endless metric in the background": {"Background", endless, nil, ""},
 		"a count from an arg":                 {"Step", byArg, nil, ""},
-		"16: both value and valueFrom":        {"Step", with(nil, nil), []v1alpha1.AnalysisRunArgument{{Name: "x", Value: "1", ValueFrom: from}}, "arg 'x' has both Value and ValueFrom fields"},
-		"3: an arg without a value":           {"Step", with(nil, declared("x", nil)), nil, "args.x was not resolved"},
+		"both value and valueFrom":            {"Step", with(nil, nil), []v1alpha1.AnalysisRunArgument{{Name: "x", Value: "1", ValueFrom: from}}, "arg 'x' has both Value and ValueFrom fields"}, // Covers: analysis edge 16.
+		"an arg without a value":              {"Step", with(nil, declared("x", nil)), nil, "args.x was not resolved"},                                                                           // Covers: analysis edge 3.
 		"a field that does not exist yet":     {"Step", with(nil, declared("x", nil)), []v1alpha1.AnalysisRunArgument{{Name: "x", ValueFrom: from}}, ""},
-		"15: metadata that never exists":      {"Step", with(nil, declared("x", nil)), []v1alpha1.AnalysisRunArgument{{Name: "x", ValueFrom: &v1alpha1.ArgumentValueFrom{FieldRef: &v1alpha1.FieldRef{FieldPath: "metadata.foo"}}}}, errNotMetadata.Error()},
+		"metadata that never exists":          {"Step", with(nil, declared("x", nil)), []v1alpha1.AnalysisRunArgument{{Name: "x", ValueFrom: &v1alpha1.ArgumentValueFrom{FieldRef: &v1alpha1.FieldRef{FieldPath: "metadata.foo"}}}}, errNotMetadata.Error()}, // Covers: analysis edge 15.
 		"a Go template with a wrong path":     {"Step", with(nil, declared("x", nil)), []v1alpha1.AnalysisRunArgument{{Name: "x", Value: "{{ .Rollout.Nope }}"}}, `argument "x": {{ .Rollout.Nope }}: there is no "Nope" in .Rollout, which has annotations, labels, name, namespace, uid`},
 	}
 	for name, c := range cases {

@@ -63,7 +63,7 @@ func compile(text string, strictly bool) (p program) {
 		return program{err: fmt.Errorf("the condition is longer than %d bytes", maxCondition)}
 	}
 	s, used := &strict{}, uses{last: -1}
-	options := append(functions(), expr.Patch(&used), expr.Env(types.Map{"result": types.Any, "now": types.TypeOf(func() time.Time { return time.Time{} })}))
+	options := append(environment(), expr.Patch(&used))
 	if strictly {
 		options = append(append(options, needs()...), expr.Patch(s))
 	}
@@ -72,6 +72,24 @@ func compile(text string, strictly bool) (p program) {
 		return program{err: firstLine(err)}
 	}
 	return program{code: code, tests: s.tests, uses: used}
+}
+
+// refuses says why a condition can never give a bool; nil where only a result could tell.
+func refuses(text string) error {
+	if p := compiled.of(text, false); p.err != nil {
+		return p.err
+	}
+	// Not in compile: a check at run time says what it got in the published words.
+	_, err := expr.Compile(text, append(environment(), expr.AsBool())...)
+	if err != nil {
+		return firstLine(err)
+	}
+	return nil
+}
+
+// environment is what a condition sees.
+func environment() []expr.Option {
+	return append(functions(), expr.Env(types.Map{"result": types.Any, "now": types.TypeOf(func() time.Time { return time.Time{} })}))
 }
 
 // maxCompiled bounds the conditions that are kept compiled: more than a cluster has, unless

@@ -20,30 +20,30 @@ func TestConditions(t *testing.T) {
 		message          string
 	}{
 		// data
-		"a number passes":                             {success: "result >= 1", result: 1.0, want: ok},
-		"a vector passes":                             {success: "result[0] >= 0.95", result: series, want: ok},
-		"a field passes":                              {success: `result.status == "pass"`, result: doc, want: ok},
-		"a text passes":                               {success: `result contains "well"`, result: "all is well", want: ok},
-		"78: infinity":                                {success: "isInf(result)", result: math.Inf(-1), want: ok},
-		"79: no conditions and data":                  {result: 7.0, want: ok},
-		"80: failure only, false":                     {failure: "result < 1", result: 1.0, want: ok},
-		"80: failure only, true":                      {failure: "result < 1", result: 0.0, want: failed},
-		"80: success only, false":                     {success: "result >= 1", result: 0.0, want: failed},
-		"80: both false":                              {success: "result > 2", failure: "result < 1", result: 1.5, want: unsure},
-		"80: both true":                               {success: "result > 0", failure: "result > 0", result: 1.0, want: failed},
-		"81: not a bool":                              {success: "result", result: 1.0, want: errored, message: `could not evaluate successCondition "result": expected bool, but got float64`},
-		"82: an unknown name":                         {success: "results > 1", result: 1.0, want: errored, message: `could not evaluate successCondition "results > 1": unknown name results`},
-		"82: in the failureCondition":                 {failure: "nope", result: 1.0, want: errored, message: `could not evaluate failureCondition "nope": unknown name nope`},
+		"a number passes":         {success: "result >= 1", result: 1.0, want: ok},
+		"a vector passes":         {success: "result[0] >= 0.95", result: series, want: ok},
+		"a field passes":          {success: `result.status == "pass"`, result: doc, want: ok},
+		"a text passes":           {success: `result contains "well"`, result: "all is well", want: ok},
+		"infinity":                {success: "isInf(result)", result: math.Inf(-1), want: ok},                                                                               // Covers: analysis edge 78.
+		"no conditions and data":  {result: 7.0, want: ok},                                                                                                                  // Covers: analysis edge 79.
+		"failure only, false":     {failure: "result < 1", result: 1.0, want: ok},                                                                                           // Covers: analysis edge 80.
+		"failure only, true":      {failure: "result < 1", result: 0.0, want: failed},                                                                                       // Covers: analysis edge 80.
+		"success only, false":     {success: "result >= 1", result: 0.0, want: failed},                                                                                      // Covers: analysis edge 80.
+		"both false":              {success: "result > 2", failure: "result < 1", result: 1.5, want: unsure},                                                                // Covers: analysis edge 80.
+		"both true":               {success: "result > 0", failure: "result > 0", result: 1.0, want: failed},                                                                // Covers: analysis edge 80.
+		"not a bool":              {success: "result", result: 1.0, want: errored, message: `could not evaluate successCondition "result": expected bool, but got float64`}, // Covers: analysis edge 81.
+		"an unknown name":         {success: "results > 1", result: 1.0, want: errored, message: `could not evaluate successCondition "results > 1": unknown name results`}, // Covers: analysis edge 82.
+		"in the failureCondition": {failure: "nope", result: 1.0, want: errored, message: `could not evaluate failureCondition "nope": unknown name nope`},                  // Covers: analysis edge 82.
 		"a function of ours is no function of theirs": {success: "need(result) > 0", result: 1.0, want: errored},
-		"83: asInt is strict about texts":             {success: "asInt(result) == 1", result: "1.1", want: errored},
-		"83: asInt of a text":                         {success: "asInt(result) == 1", result: "1", want: ok},
-		"83: asInt truncates":                         {success: "asInt(result) == 1", result: 1.9, want: ok},
-		"83: asFloat of a text":                       {success: "asFloat(result) == 1.5", result: "1.5", want: ok},
+		"asInt is strict about texts":                 {success: "asInt(result) == 1", result: "1.1", want: errored}, // Covers: analysis edge 83.
+		"asInt of a text":                             {success: "asInt(result) == 1", result: "1", want: ok},        // Covers: analysis edge 83.
+		"asInt truncates":                             {success: "asInt(result) == 1", result: 1.9, want: ok},        // Covers: analysis edge 83.
+		"asFloat of a text":                           {success: "asFloat(result) == 1.5", result: "1.5", want: ok},  // Covers: analysis edge 83.
 		"asInt of an object":                          {success: "asInt(result) == 1", result: doc, want: errored},
-		"87: in":                                      {success: `"n" in result`, result: doc, want: ok},
-		"87: any":                                     {success: "any(result, # > 0.9)", result: series, want: ok},
-		"87: filter":                                  {success: "len(filter(result, # > 0.9)) == 1", result: series, want: ok},
-		"87: optional path and default":               {success: "(result?.a ?? 0) == 0", result: doc, want: ok},
+		"in":                                          {success: `"n" in result`, result: doc, want: ok},                        // Covers: analysis edge 87.
+		"any":                                         {success: "any(result, # > 0.9)", result: series, want: ok},              // Covers: analysis edge 87.
+		"filter":                                      {success: "len(filter(result, # > 0.9)) == 1", result: series, want: ok}, // Covers: analysis edge 87.
+		"optional path and default":                   {success: "(result?.a ?? 0) == 0", result: doc, want: ok},                // Covers: analysis edge 87.
 		"a missing field is nil":                      {success: "result.missing == nil", result: doc, want: ok},
 		"a missing field is not comparable":           {success: "result.missing > 1", result: doc, want: errored},
 		"below a missing field":                       {success: "result.missing.deeper == 1", result: doc, want: errored},
@@ -60,8 +60,8 @@ func TestConditions(t *testing.T) {
 		"a condition without end is an error":         {success: strings.Repeat("(", 20000), result: 1.0, want: errored},
 
 		// no data: 3.3 with our answers
-		"73: index into nothing":                              {success: "result[0] >= 0.95", result: empty, want: unsure, message: "no data: the result is an empty list (noData: Inconclusive)"},
-		"74: all of nothing":                                  {success: "all(result, # > 0.9)", result: empty, want: unsure},
+		"index into nothing":                                  {success: "result[0] >= 0.95", result: empty, want: unsure, message: "no data: the result is an empty list (noData: Inconclusive)"}, // Covers: analysis edge 73.
+		"all of nothing":                                      {success: "all(result, # > 0.9)", result: empty, want: unsure},                                                                      // Covers: analysis edge 74.
 		"none of nothing":                                     {success: "none(result, # > 0.9)", result: empty, want: unsure},
 		"any of nothing":                                      {success: "any(result, # > 0.9)", result: empty, want: unsure},
 		"the maximum of nothing":                              {success: "max(result) < 1", result: empty, want: unsure},
@@ -70,9 +70,9 @@ func TestConditions(t *testing.T) {
 		"the count of what fits in nothing":                   {success: "len(filter(result, # > 1)) == 0", result: empty, want: unsure},
 		"count of nothing":                                    {success: "count(result, # > 1) == 0", result: empty, want: unsure},
 		"?? does not help an empty list":                      {success: "(result[0] ?? 0) < 1", result: empty, want: unsure},
-		"84: default does not help an empty list":             {success: "default(result, 0) < 0.05", result: empty, want: unsure},
+		"default does not help an empty list":                 {success: "default(result, 0) < 0.05", result: empty, want: unsure}, // Covers: analysis edge 84.
 		"a failure condition alone":                           {failure: "result[0] < 0.95", result: empty, want: unsure},
-		"75: tested with len, allowed":                        {success: "len(result) == 0 || result[0] > 0.9", result: empty, want: ok},
+		"tested with len, allowed":                            {success: "len(result) == 0 || result[0] > 0.9", result: empty, want: ok}, // Covers: analysis edge 75.
 		"tested with len, forbidden":                          {success: "len(result) > 0 && result[0] >= 0.95", result: empty, want: failed},
 		"tested with len in a pipe":                           {success: "(result | len()) == 0", result: empty, want: ok},
 		"tested with len, and used all the same":              {success: "all(result, # > 0.9) && len(result) < 10", result: empty, want: unsure},
@@ -82,10 +82,10 @@ func TestConditions(t *testing.T) {
 		"a condition that does not look":                      {success: "true", result: empty, want: unsure},
 		"no conditions and no data":                           {result: empty, want: unsure},
 		"a wrong condition on no data":                        {success: "nope", result: empty, want: unsure},
-		"76: NaN in a vector, failure only":                   {failure: "result[0] < 0.95", result: []float64{nan}, want: unsure},
-		"77: NaN in a vector, success only":                   {success: "result[0] > 0.95", result: []float64{nan}, want: unsure},
-		"77: NaN, both":                                       {success: "result > 0.95", failure: "result < 0.5", result: nan, want: unsure, message: "no data: the result is NaN (noData: Inconclusive)"},
-		"78: NaN tested":                                      {success: "isNaN(result)", result: nan, want: ok},
+		"NaN in a vector, failure only":                       {failure: "result[0] < 0.95", result: []float64{nan}, want: unsure},                                                                          // Covers: analysis edge 76.
+		"NaN in a vector, success only":                       {success: "result[0] > 0.95", result: []float64{nan}, want: unsure},                                                                          // Covers: analysis edge 77.
+		"NaN, both":                                           {success: "result > 0.95", failure: "result < 0.5", result: nan, want: unsure, message: "no data: the result is NaN (noData: Inconclusive)"}, // Covers: analysis edge 77.
+		"NaN tested":                                          {success: "isNaN(result)", result: nan, want: ok},                                                                                            // Covers: analysis edge 78.
 		"NaN tested in a vector":                              {success: "isNaN(result[0]) || result[0] < 1", result: []float64{nan}, want: ok},
 		"NaN tested one by one":                               {success: "all(result, isNaN(#) || # < 1)", result: []float64{nan, nan}, want: ok},
 		"NaN is not handled by len":                           {failure: "len(result) > 0 && result[0] > 0.05", result: []float64{nan}, want: unsure},
@@ -93,9 +93,9 @@ func TestConditions(t *testing.T) {
 		"NaN is not handled by ??":                            {failure: "(result ?? 0) > 1", result: nan, want: unsure},
 		"isNaN of a vector is a mistake":                      {success: "isNaN(result)", result: []float64{nan}, want: unsure},
 		"nil compared":                                        {success: "result < 0.05", result: nil, want: unsure, message: "no data: the result is null (noData: Inconclusive)"},
-		"84: nil with default":                                {success: "default(result, 0) < 0.05", result: nil, want: ok},
+		"nil with default":                                    {success: "default(result, 0) < 0.05", result: nil, want: ok}, // Covers: analysis edge 84.
 		"nil with ??":                                         {success: "(result ?? 0) < 0.05", result: nil, want: ok},
-		"85: nil tested with isNil":                           {success: "isNil(result) || result < 1", result: nil, want: ok},
+		"nil tested with isNil":                               {success: "isNil(result) || result < 1", result: nil, want: ok}, // Covers: analysis edge 85.
 		"nil tested with ==":                                  {success: "result == nil", result: nil, want: ok},
 		"nil tested, and used all the same":                   {success: "result < 1 || isNil(result)", result: nil, want: unsure},
 		"isNaN of nil is a mistake":                           {success: "isNaN(result)", result: nil, want: unsure},

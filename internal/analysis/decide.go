@@ -53,10 +53,22 @@ func Decide(s Snapshot) Plan {
 		return p
 	}
 	if p.Status.StartedAt == nil {
+		if why := refusal(s, metrics); why != "" {
+			finish(&p, s, v1alpha1.AnalysisPhaseError, "Analysis spec invalid: "+why)
+			return p
+		}
 		p.Status.StartedAt = stamp(s.Now)
 	}
 	plan(s, &p, metrics, r)
 	return p
+}
+
+// refusal is why a run must not start. One that has started is never refused later.
+func refusal(s Snapshot, metrics []v1alpha1.Metric) string {
+	if err := problems(metrics); err != nil {
+		return err.Error()
+	}
+	return s.Problem
 }
 
 // rules are what a valid spec says about each metric, by index.

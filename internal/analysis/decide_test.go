@@ -22,32 +22,37 @@ func TestValidation(t *testing.T) {
 		"the smallest metric": {one(), ""},
 		"a value that could not be read": {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, Malformed: []v1alpha1.Malformed{{Path: "spec.metrics[0].count", Value: "{}", Why: "no"}}},
 			"spec.metrics[0].count: Invalid value: {}: no"},
-		"26: zero metrics":                         {aSpec(), "no metrics specified"},
-		"27: duplicate names":                      {aSpec(aMetric("m"), aMetric("m")), "metrics[1]: duplicate name 'm'"},
-		"28: count below failureLimit":             {one(count(1), failureLimit(2)), "metrics[0]: count (1) must be >= failureLimit + consecutiveSuccessLimit (2 + 0) if both >= 0"},
-		"29: count below both limits":              {one(count(3), every("1m"), failureLimit(2), successLimit(2)), "metrics[0]: count (3) must be >= failureLimit + consecutiveSuccessLimit (2 + 2) if both >= 0"},
-		"29: count of both limits":                 {one(count(4), every("1m"), failureLimit(2), successLimit(2)), ""},
-		"30: both limits off":                      {one(failureLimit(-1)), "metrics[0]: failureLimit and consecutiveSuccessLimit cannot both be disabled"},
-		"30: failureLimit -2":                      {one(failureLimit(-2)), "metrics[0]: failureLimit must be >= 0, or -1 to be disabled"},
-		"count below consecutiveSuccessLimit":      {one(count(2), every("1m"), failureLimit(-1), successLimit(3)), "metrics[0]: count must be >= consecutiveSuccessLimit"},
-		"consecutiveSuccessLimit -1":               {one(successLimit(-1)), "metrics[0]: consecutiveSuccessLimit must be >= 0"},
-		"31: inconclusiveLimit -1":                 {set(func(m *v1alpha1.Metric) { m.InconclusiveLimit = num(-1) }), "metrics[0]: inconclusiveLimit must be >= 0"},
-		"31: consecutiveErrorLimit -1":             {set(func(m *v1alpha1.Metric) { m.ConsecutiveErrorLimit = num(-1) }), "metrics[0]: consecutiveErrorLimit must be >= 0"},
-		"31: count below inconclusiveLimit":        {set(func(m *v1alpha1.Metric) { m.Count, m.InconclusiveLimit = num(1), num(2) }), "metrics[0]: count must be >= inconclusiveLimit"},
-		"32: count 2 without interval":             {one(count(2)), "metrics[0]: interval must be specified when count > 1"},
-		"33: a bad interval":                       {one(every("60 s")), "metrics[0]: invalid interval string: time: unknown unit \" s\" in duration \"60 s\""},
-		"33: a bad initialDelay":                   {one(delay("soon")), "metrics[0]: invalid startDelay string: time: invalid duration \"soon\""},
-		"34: no provider":                          {set(func(m *v1alpha1.Metric) { m.Provider.Web = nil }), "metrics[0]: no provider specified"},
-		"a baseline without a provider":            {set(func(m *v1alpha1.Metric) { m.Baseline = &v1alpha1.Baseline{} }), "metrics[0]: baseline must have one provider that gives a value, but has 0"},
-		"34: two providers":                        {set(func(m *v1alpha1.Metric) { m.Provider.Prometheus = &v1alpha1.PrometheusMetric{} }), "metrics[0]: multiple providers specified"},
-		"an unknown noData":                        {set(func(m *v1alpha1.Metric) { m.NoData = "Maybe" }), `metrics[0]: noData must be Inconclusive, Fail, Error, Success or Skip, but is "Maybe"`},
-		"a failureLimit of no number is 0":         {set(func(m *v1alpha1.Metric) { m.FailureLimit = ptr(intstr.FromString("abc")) }), ""},
-		"36: a dryRun rule that fits nothing":      {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, DryRun: []v1alpha1.DryRun{{MetricName: "x"}}}, "dryRun[0]: Rule didn't match any metric name(s)"},
-		"37: * is no regular expression":           {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, DryRun: []v1alpha1.DryRun{{MetricName: "*"}}}, "dryRun[0]: Rule didn't match any metric name(s)"},
-		"37: .* matches all":                       {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, DryRun: []v1alpha1.DryRun{{MetricName: ".*"}}}, ""},
-		"37: rules have no anchors":                {v1alpha1.AnalysisRunSpec{Metrics: []v1alpha1.Metric{aMetric("success-rate")}, DryRun: []v1alpha1.DryRun{{MetricName: "rate"}}}, ""},
-		"a retention rule that fits nothing":       {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, MeasurementRetention: []v1alpha1.MeasurementRetention{{MetricName: "x"}}}, "measurementRetention[0]: Rule didn't match any metric name(s)"},
-		"35: an error has the index of its metric": {aSpec(aMetric("a"), aMetric("b", count(2))), "metrics[1]: interval must be specified when count > 1"},
+		"zero metrics":                        {aSpec(), "no metrics specified"},                                                                                                                              // Covers: analysis edge 26.
+		"duplicate names":                     {aSpec(aMetric("m"), aMetric("m")), "metrics[1]: duplicate name 'm'"},                                                                                          // Covers: analysis edge 27.
+		"count below failureLimit":            {one(count(1), failureLimit(2)), "metrics[0]: count (1) must be >= failureLimit + consecutiveSuccessLimit (2 + 0) if both >= 0"},                               // Covers: analysis edge 28.
+		"count below both limits":             {one(count(3), every("1m"), failureLimit(2), successLimit(2)), "metrics[0]: count (3) must be >= failureLimit + consecutiveSuccessLimit (2 + 2) if both >= 0"}, // Covers: analysis edge 29.
+		"count of both limits":                {one(count(4), every("1m"), failureLimit(2), successLimit(2)), ""},                                                                                             // Covers: analysis edge 29.
+		"both limits off":                     {one(failureLimit(-1)), "metrics[0]: failureLimit and consecutiveSuccessLimit cannot both be disabled"},                                                        // Covers: analysis edge 30.
+		"failureLimit -2":                     {one(failureLimit(-2)), "metrics[0]: failureLimit must be >= 0, or -1 to be disabled"},                                                                         // Covers: analysis edge 30.
+		"count below consecutiveSuccessLimit": {one(count(2), every("1m"), failureLimit(-1), successLimit(3)), "metrics[0]: count must be >= consecutiveSuccessLimit"},
+		"consecutiveSuccessLimit -1":          {one(successLimit(-1)), "metrics[0]: consecutiveSuccessLimit must be >= 0"},
+		"inconclusiveLimit -1":                {set(func(m *v1alpha1.Metric) { m.InconclusiveLimit = num(-1) }), "metrics[0]: inconclusiveLimit must be >= 0"},                     // Covers: analysis edge 31.
+		"consecutiveErrorLimit -1":            {set(func(m *v1alpha1.Metric) { m.ConsecutiveErrorLimit = num(-1) }), "metrics[0]: consecutiveErrorLimit must be >= 0"},             // Covers: analysis edge 31.
+		"count below inconclusiveLimit":       {set(func(m *v1alpha1.Metric) { m.Count, m.InconclusiveLimit = num(1), num(2) }), "metrics[0]: count must be >= inconclusiveLimit"}, // Covers: analysis edge 31.
+		"count 2 without interval":            {one(count(2)), "metrics[0]: interval must be specified when count > 1"},                                                            // Covers: analysis edge 32.
+		"a bad interval":                      {one(every("60 s")), "metrics[0]: invalid interval string: time: unknown unit \" s\" in duration \"60 s\""},                         // Covers: analysis edge 33.
+		"a bad initialDelay":                  {one(delay("soon")), "metrics[0]: invalid startDelay string: time: invalid duration \"soon\""},                                      // Covers: analysis edge 33.
+		"no provider":                         {set(func(m *v1alpha1.Metric) { m.Provider.Web = nil }), "metrics[0]: no provider specified"},                                       // Covers: analysis edge 34.
+		"a baseline without a provider":       {set(func(m *v1alpha1.Metric) { m.Baseline = &v1alpha1.Baseline{} }), "metrics[0]: baseline must have one provider that gives a value, but has 0"},
+		"two providers":                       {set(func(m *v1alpha1.Metric) { m.Provider.Prometheus = &v1alpha1.PrometheusMetric{} }), "metrics[0]: multiple providers specified"}, // Covers: analysis edge 34.
+		"a condition that does not compile": {set(func(m *v1alpha1.Metric) { m.SuccessCondition = "results[0] < 1" }),
+			`metrics[0].successCondition: "results[0] < 1" is no condition: unknown name results`},
+		"a condition that is no bool": {set(func(m *v1alpha1.Metric) { m.FailureCondition = "1 + 1" }),
+			`metrics[0].failureCondition: "1 + 1" is no condition: expected bool, but got int`},
+		"a condition that only a result could refuse": {set(func(m *v1alpha1.Metric) { m.SuccessCondition = "result" }), ""},
+		"an unknown noData":                           {set(func(m *v1alpha1.Metric) { m.NoData = "Maybe" }), `metrics[0]: noData must be Inconclusive, Fail, Error, Success or Skip, but is "Maybe"`},
+		"a failureLimit of no number is 0":            {set(func(m *v1alpha1.Metric) { m.FailureLimit = ptr(intstr.FromString("abc")) }), ""},
+		"a dryRun rule that fits nothing":             {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, DryRun: []v1alpha1.DryRun{{MetricName: "x"}}}, "dryRun[0]: Rule didn't match any metric name(s)"}, // Covers: analysis edge 36.
+		"* is no regular expression":                  {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, DryRun: []v1alpha1.DryRun{{MetricName: "*"}}}, "dryRun[0]: Rule didn't match any metric name(s)"}, // Covers: analysis edge 37.
+		".* matches all":                              {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, DryRun: []v1alpha1.DryRun{{MetricName: ".*"}}}, ""},                                               // Covers: analysis edge 37.
+		"rules have no anchors":                       {v1alpha1.AnalysisRunSpec{Metrics: []v1alpha1.Metric{aMetric("success-rate")}, DryRun: []v1alpha1.DryRun{{MetricName: "rate"}}}, ""},                // Covers: analysis edge 37.
+		"a retention rule that fits nothing":          {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, MeasurementRetention: []v1alpha1.MeasurementRetention{{MetricName: "x"}}}, "measurementRetention[0]: Rule didn't match any metric name(s)"},
+		"an error has the index of its metric":        {aSpec(aMetric("a"), aMetric("b", count(2))), "metrics[1]: interval must be specified when count > 1"}, // Covers: analysis edge 35.
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -62,7 +67,7 @@ func TestValidation(t *testing.T) {
 				t.Errorf("got %s %q, want %q", p.Status.Phase, p.Status.Message, c.want)
 			}
 			if p.Status.CompletedAt == nil || len(p.Actions) != 0 {
-				t.Errorf("35: completedAt %v, actions %v", p.Status.CompletedAt, p.Actions)
+				t.Errorf("completedAt %v, actions %v", p.Status.CompletedAt, p.Actions)
 			}
 			if len(p.Notes) != 1 || p.Notes[0] != (Note{Warning: true, Reason: "AnalysisRunError", Message: "Analysis Completed. Result: Error"}) {
 				t.Errorf("notes %v", p.Notes)
@@ -71,15 +76,31 @@ func TestValidation(t *testing.T) {
 	}
 }
 
+func TestWhatAProviderRefusesEndsARunBeforeItStarts(t *testing.T) {
+	s := Snapshot{Now: start, Spec: aSpec(aMetric("m")), Problem: "metrics[0].provider.web: url must be one of a server"}
+	if p := Decide(s); p.Status.Phase != errored || p.Status.Message != "Analysis spec invalid: "+s.Problem || len(p.Actions) > 0 {
+		t.Errorf("%s %q %v", p.Status.Phase, p.Status.Message, p.Actions)
+	}
+	s.Status.StartedAt = stamp(start)
+	if p := Decide(s); p.Status.Phase != running {
+		t.Errorf("one that runs is refused: %s", p.Status.Message)
+	}
+	secret := aSpec(aMetric("m", func(m *v1alpha1.Metric) { m.SuccessCondition = "result < {{args.limit}}" }))
+	secret.Args = []v1alpha1.Argument{{Name: "limit", ValueFrom: &v1alpha1.ValueFrom{SecretKeyRef: &v1alpha1.SecretKeyRef{Name: "s", Key: "k"}}}}
+	if p := Decide(Snapshot{Now: start, Spec: secret}); p.Status.Phase != running {
+		t.Errorf("a condition that a secret is part of is refused: %s", p.Status.Message)
+	}
+}
+
 func TestRetention(t *testing.T) {
 	cases := map[string]struct {
 		rules []v1alpha1.MeasurementRetention
 		want  int
 	}{
-		"38: the default is 10":    {nil, 10},
-		"38: limit 15 keeps 15":    {[]v1alpha1.MeasurementRetention{{MetricName: "m", Limit: 15}}, 15},
-		"38: limit 0 keeps 10":     {[]v1alpha1.MeasurementRetention{{MetricName: "m", Limit: 0}}, 10},
-		"39: the last rule wins":   {[]v1alpha1.MeasurementRetention{{MetricName: "m", Limit: 15}, {MetricName: ".*", Limit: 3}}, 3},
+		"the default is 10":        {nil, 10},                                                                                        // Covers: analysis edge 38.
+		"limit 15 keeps 15":        {[]v1alpha1.MeasurementRetention{{MetricName: "m", Limit: 15}}, 15},                              // Covers: analysis edge 38.
+		"limit 0 keeps 10":         {[]v1alpha1.MeasurementRetention{{MetricName: "m", Limit: 0}}, 10},                               // Covers: analysis edge 38.
+		"the last rule wins":       {[]v1alpha1.MeasurementRetention{{MetricName: "m", Limit: 15}, {MetricName: ".*", Limit: 3}}, 3}, // Covers: analysis edge 39.
 		"limit 30 keeps all of 20": {[]v1alpha1.MeasurementRetention{{MetricName: "m", Limit: 30}}, 20},
 	}
 	for name, c := range cases {
@@ -90,6 +111,10 @@ func TestRetention(t *testing.T) {
 			w.run(39) // 20 measurements with 19 waits between
 			w.pass()
 			r := resultOf(&w.snap.Status, "m")
+			spec.MeasurementRetention = append([]v1alpha1.MeasurementRetention{{MetricName: "other", Limit: 1}}, c.rules...)
+			if got := min(Retention(spec, "m"), 20); got != c.want {
+				t.Errorf("Retention says %d", got)
+			}
 			if len(r.Measurements) != c.want || r.Count != 20 {
 				t.Errorf("%d measurements with count %d", len(r.Measurements), r.Count)
 			}
@@ -101,13 +126,15 @@ func TestRetention(t *testing.T) {
 }
 
 func TestSchedule(t *testing.T) {
-	t.Run("40: one measurement without interval and count", func(t *testing.T) {
+	// Covers: analysis edge 40.
+	t.Run("one measurement without interval and count", func(t *testing.T) {
 		w := newWorld(t, aSpec(aMetric("m")), map[string][]answer{"m": values(1.0)})
 		if got := w.run(10); got.Phase != ok || len(w.asked) != 1 {
 			t.Errorf("%s after %v", got.Phase, w.asked)
 		}
 	})
-	t.Run("41: interval only goes on until it is terminated", func(t *testing.T) {
+	// Covers: analysis edge 41.
+	t.Run("interval only goes on until it is terminated", func(t *testing.T) {
 		w := newWorld(t, aSpec(aMetric("m", every("1m"))), map[string][]answer{"m": values(1.0)})
 		if got := w.run(41); got.Phase != running || len(w.asked) < 20 {
 			t.Errorf("%s after %d", got.Phase, len(w.asked))
@@ -117,7 +144,8 @@ func TestSchedule(t *testing.T) {
 			t.Errorf("%s %q", got.Phase, got.Message)
 		}
 	})
-	t.Run("42: initialDelay holds one metric, others proceed", func(t *testing.T) {
+	// Covers: analysis edge 42.
+	t.Run("initialDelay holds one metric, others proceed", func(t *testing.T) {
 		w := newWorld(t, aSpec(aMetric("late", delay("5m")), aMetric("now")), map[string][]answer{"late": values(1.0), "now": values(1.0)})
 		p := w.pass()
 		if p.Wake != start.Add(5*time.Minute) || !slices.Equal(w.asked, []string{"measure metric now"}) {
@@ -131,7 +159,8 @@ func TestSchedule(t *testing.T) {
 			t.Errorf("%s, asked %v", got.Phase, w.asked)
 		}
 	})
-	t.Run("43: terminated before anything was measured", func(t *testing.T) {
+	// Covers: analysis edge 43.
+	t.Run("terminated before anything was measured", func(t *testing.T) {
 		w := newWorld(t, aSpec(aMetric("m", delay("5m"))), nil)
 		w.pass()
 		w.snap.Spec.Terminate = true
@@ -140,7 +169,8 @@ func TestSchedule(t *testing.T) {
 			t.Errorf("%s %q %v", got.Phase, got.Message, got.RunSummary)
 		}
 	})
-	t.Run("44: after an error 10 s, after anything else the interval", func(t *testing.T) {
+	// Covers: analysis edge 44.
+	t.Run("after an error 10 s, after anything else the interval", func(t *testing.T) {
 		w := newWorld(t, aSpec(aMetric("m", every("5m"))), map[string][]answer{"m": values("down", 1.0)})
 		w.pass()
 		if p := w.pass(); p.Wake != start.Add(10*time.Second) || len(p.Actions) != 0 {
@@ -152,13 +182,15 @@ func TestSchedule(t *testing.T) {
 			t.Errorf("wake %s", p.Wake)
 		}
 	})
-	t.Run("45: an error does not use up the count", func(t *testing.T) {
+	// Covers: analysis edge 45.
+	t.Run("an error does not use up the count", func(t *testing.T) {
 		w := newWorld(t, aSpec(aMetric("m", count(2), every("1m"))), map[string][]answer{"m": values(1.0, "down", 1.0)})
 		if got := w.run(20); got.Phase != ok || len(w.asked) != 3 {
 			t.Errorf("%s after %v", got.Phase, w.asked)
 		}
 	})
-	t.Run("46: a measurement in flight is resumed at its time with its token", func(t *testing.T) {
+	// Covers: analysis edge 46.
+	t.Run("a measurement in flight is resumed at its time with its token", func(t *testing.T) {
 		w := newWorld(t, aSpec(aMetric("m")), map[string][]answer{"m": append([]answer{{pending: true}}, values(1.0)...)})
 		w.pass()
 		if p := w.pass(); len(p.Actions) != 0 || p.Wake != start.Add(30*time.Second) || w.snap.Status.Phase != running {
@@ -174,7 +206,8 @@ func TestSchedule(t *testing.T) {
 			t.Errorf("%s %+v", got.Phase, r.Measurements)
 		}
 	})
-	t.Run("46: a Job that another controller started is resumed by its name", func(t *testing.T) {
+	// Covers: analysis edge 46.
+	t.Run("a Job that another controller started is resumed by its name", func(t *testing.T) {
 		s := Snapshot{Now: start, Spec: aSpec(aMetric("m")), Status: v1alpha1.AnalysisRunStatus{Phase: running, StartedAt: at(0), MetricResults: []v1alpha1.MetricResult{
 			{Name: "m", Phase: running, Measurements: []v1alpha1.Measurement{{Phase: running, StartedAt: at(0), Metadata: map[string]string{"job-name": "j.1"}}}},
 		}}}
@@ -182,28 +215,32 @@ func TestSchedule(t *testing.T) {
 			t.Errorf("%v", p.Actions)
 		}
 	})
-	t.Run("47: the next look is the earliest of all", func(t *testing.T) {
+	// Covers: analysis edge 47.
+	t.Run("the next look is the earliest of all", func(t *testing.T) {
 		w := newWorld(t, aSpec(aMetric("a", every("5m")), aMetric("b", every("2m")), aMetric("c", delay("3m"))), map[string][]answer{"a": values(1.0), "b": values(1.0)})
 		w.pass()
 		if p := w.pass(); p.Wake != start.Add(2*time.Minute) {
 			t.Errorf("wake %s", p.Wake)
 		}
 	})
-	t.Run("48: a metric that is over is left alone", func(t *testing.T) {
+	// Covers: analysis edge 48.
+	t.Run("a metric that is over is left alone", func(t *testing.T) {
 		w := newWorld(t, aSpec(aMetric("a"), aMetric("b", count(3), every("1m"))), map[string][]answer{"a": values(1.0), "b": values(1.0)})
 		w.run(20)
 		if n := strings.Count(strings.Join(w.asked, ","), "metric a"); n != 1 {
 			t.Errorf("a was measured %d times", n)
 		}
 	})
-	t.Run("50: interval 0s means one second", func(t *testing.T) {
+	// Covers: analysis edge 50.
+	t.Run("interval 0s means one second", func(t *testing.T) {
 		w := newWorld(t, aSpec(aMetric("m", every("0s"))), map[string][]answer{"m": values(1.0)})
 		w.pass()
 		if p := w.pass(); len(p.Actions) != 0 || p.Wake != start.Add(time.Second) {
 			t.Errorf("%v wake %s", p.Actions, p.Wake)
 		}
 	})
-	t.Run("51: a plan that was lost is planned again", func(t *testing.T) {
+	// Covers: analysis edge 51.
+	t.Run("a plan that was lost is planned again", func(t *testing.T) {
 		s := Snapshot{Now: start, Spec: aSpec(aMetric("m"))}
 		first := Decide(s)
 		s.Status = first.Status
@@ -226,10 +263,10 @@ func TestSecretsAndArgs(t *testing.T) {
 		secretsErr string
 		want       string
 	}{
-		"18: an arg that is not there":      {nil, "", "Unable to resolve metric arguments: failed to resolve {{args.x}}"},
-		"24: an arg without a value":        {[]v1alpha1.Argument{{Name: "x"}}, "", `Unable to resolve metric arguments: argument "x" was not supplied`},
-		"20: a Secret that is not there":    {[]v1alpha1.Argument{{Name: "x", Value: ptr("1")}}, `secrets "s" not found`, `Unable to resolve metric arguments: secrets "s" not found`},
-		"20: a key that is not there":       {[]v1alpha1.Argument{{Name: "x", Value: ptr("1")}}, "key 'k' does not exist in secret 's'", "Unable to resolve metric arguments: key 'k' does not exist in secret 's'"},
+		"an arg that is not there":          {nil, "", "Unable to resolve metric arguments: failed to resolve {{args.x}}"},                                                                                           // Covers: analysis edge 18.
+		"an arg without a value":            {[]v1alpha1.Argument{{Name: "x"}}, "", `Unable to resolve metric arguments: argument "x" was not supplied`},                                                             // Covers: analysis edge 24.
+		"a Secret that is not there":        {[]v1alpha1.Argument{{Name: "x", Value: ptr("1")}}, `secrets "s" not found`, `Unable to resolve metric arguments: secrets "s" not found`},                               // Covers: analysis edge 20.
+		"a key that is not there":           {[]v1alpha1.Argument{{Name: "x", Value: ptr("1")}}, "key 'k' does not exist in secret 's'", "Unable to resolve metric arguments: key 'k' does not exist in secret 's'"}, // Covers: analysis edge 20.
 		"an unused arg without a value too": {[]v1alpha1.Argument{{Name: "x", Value: ptr("1")}, {Name: "y"}}, "", `Unable to resolve metric arguments: argument "y" was not supplied`},
 	}
 	for name, c := range cases {
@@ -253,6 +290,7 @@ func TestTerminatingWithoutSecrets(t *testing.T) {
 	}
 }
 
+// Covers: analysis edge 70.
 func TestTTL(t *testing.T) {
 	all := &v1alpha1.TTLStrategy{SecondsAfterCompletion: ptr[int32](100), SecondsAfterFailure: ptr[int32](10), SecondsAfterSuccess: ptr[int32](20)}
 	cases := map[string]struct {
@@ -263,15 +301,15 @@ func TestTTL(t *testing.T) {
 		wake  time.Duration
 		mod   func(*Snapshot)
 	}{
-		"71: Successful after its time":             {ok, all, 20 * time.Second, true, 0, nil},
-		"72: before that the end is woken for":      {ok, all, 19 * time.Second, false, 20 * time.Second, nil},
-		"71: Failed has its own time":               {failed, all, 10 * time.Second, true, 0, nil},
-		"71: Error has only that of completion":     {errored, all, 50 * time.Second, false, 100 * time.Second, nil},
-		"71: Inconclusive too":                      {unsure, all, 100 * time.Second, true, 0, nil},
-		"71: without strategy it stays":             {ok, nil, time.Hour, false, 0, nil},
-		"71: not completed stays":                   {running, all, 0, false, 0, nil},
-		"71: what is being deleted is left alone":   {ok, all, time.Hour, false, 0, func(s *Snapshot) { s.Deleting = true }},
-		"71: without completedAt it stays":          {ok, all, time.Hour, false, 0, func(s *Snapshot) { s.Status.CompletedAt = nil }},
+		"Successful after its time":                 {ok, all, 20 * time.Second, true, 0, nil},                                        // Covers: analysis edge 71.
+		"before that the end is woken for":          {ok, all, 19 * time.Second, false, 20 * time.Second, nil},                        // Covers: analysis edge 72.
+		"Failed has its own time":                   {failed, all, 10 * time.Second, true, 0, nil},                                    // Covers: analysis edge 71.
+		"Error has only that of completion":         {errored, all, 50 * time.Second, false, 100 * time.Second, nil},                  // Covers: analysis edge 71.
+		"Inconclusive too":                          {unsure, all, 100 * time.Second, true, 0, nil},                                   // Covers: analysis edge 71.
+		"without strategy it stays":                 {ok, nil, time.Hour, false, 0, nil},                                              // Covers: analysis edge 71.
+		"not completed stays":                       {running, all, 0, false, 0, nil},                                                 // Covers: analysis edge 71.
+		"what is being deleted is left alone":       {ok, all, time.Hour, false, 0, func(s *Snapshot) { s.Deleting = true }},          // Covers: analysis edge 71.
+		"without completedAt it stays":              {ok, all, time.Hour, false, 0, func(s *Snapshot) { s.Status.CompletedAt = nil }}, // Covers: analysis edge 71.
 		"Successful falls back to completion":       {ok, &v1alpha1.TTLStrategy{SecondsAfterCompletion: ptr[int32](5)}, 5 * time.Second, true, 0, nil},
 		"a time of zero deletes at once":            {ok, &v1alpha1.TTLStrategy{SecondsAfterSuccess: ptr[int32](0)}, 0, true, 0, nil},
 		"the time of failures is not for successes": {ok, &v1alpha1.TTLStrategy{SecondsAfterFailure: ptr[int32](0)}, time.Hour, false, 0, nil},
@@ -292,7 +330,7 @@ func TestTTL(t *testing.T) {
 				t.Errorf("wake %s", p.Wake)
 			}
 			if s.Status.Phase.Completed() && dump(t, p.Status) != dump(t, s.Status) {
-				t.Error("70: a run that is over was changed")
+				t.Error("a run that is over was changed")
 			}
 		})
 	}
@@ -303,7 +341,8 @@ func TestTTL(t *testing.T) {
 			t.Errorf("%v wake %s", p.Actions, p.Wake)
 		}
 	})
-	t.Run("35: a run with a bad spec is deleted in the end", func(t *testing.T) {
+	// Covers: analysis edge 35.
+	t.Run("a run with a bad spec is deleted in the end", func(t *testing.T) {
 		spec := aSpec()
 		spec.TTLStrategy = &v1alpha1.TTLStrategy{SecondsAfterCompletion: ptr[int32](5)}
 		p := Decide(Snapshot{Now: start, Spec: spec})

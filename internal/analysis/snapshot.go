@@ -18,6 +18,9 @@ type Snapshot struct {
 	// SecretsErr says why the args that come from Secrets cannot be had, for good:
 	// `secrets "x" not found`. A passing fault is an error of the observer, not a fact.
 	SecretsErr string
+	// Problem says what the provider of a metric would refuse, before anything is measured:
+	// `metrics[0].provider.web: ...`.
+	Problem string
 	// Busy names the metrics whose measurement this process is taking right now; no
 	// second one is asked for. May be nil.
 	Busy map[string]bool

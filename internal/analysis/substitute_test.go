@@ -13,6 +13,7 @@ import (
 	"github.com/penstock-io/penstock/internal/metric"
 )
 
+// Covers: analysis edge 17, analysis edge 19.
 func TestResolve(t *testing.T) {
 	nasty := "a\"b\\c\n\t\a\x00\u2028<&>{{args.x}}𝄞"
 	m := v1alpha1.Metric{
@@ -29,13 +30,13 @@ func TestResolve(t *testing.T) {
 	}
 	got := all[0]
 	if got.Name != "m-3" || got.Interval != "3s" || intOr(got.Count, 0) != 3 || got.SuccessCondition != "result > 3" {
-		t.Errorf("17: %+v", got)
+		t.Errorf("%+v", got)
 	}
 	if w := got.Provider.Web; w.URL != "http://x/"+nasty || w.Headers[0].Value != nasty {
-		t.Errorf("17: %+v", w)
+		t.Errorf("%+v", w)
 	}
 	if c := got.Provider.Job.Spec.Template.Spec.Containers[0].Command[2]; c != "{{ .x }} "+nasty {
-		t.Errorf("19: %q", c)
+		t.Errorf("%q", c)
 	}
 	if body := string(got.Provider.Web.JSONBody); !strings.HasPrefix(body, `{"3":[`) || !strings.HasSuffix(body, ",12345678901234567890]}") {
 		t.Errorf("jsonBody %s", body)
@@ -54,14 +55,14 @@ func TestResolveErrorsAndSecrets(t *testing.T) {
 		want    string
 		err     string
 	}{
-		"18: an arg that is not there":     {"{{args.missing}}", nil, nil, "", "failed to resolve {{args.missing}}"},
-		"19: something that is no arg":     {"{{ something }}", nil, nil, "", "failed to resolve {{ something }}"},
-		"a tag without end":                {"a {{args.x", nil, nil, "", `Cannot find end tag="}}" in the template="a {{args.x" starting from "args.x"`},
-		"a secret is a placeholder":        {"{{args.x}}", []v1alpha1.Argument{secretArg}, nil, "temp-for-secret", ""},
-		"22: a secret twice and with text": {"{{args.x}}-{{ args.x }}", []v1alpha1.Argument{secretArg}, map[string]string{"x": "s3"}, "s3-s3", ""},
-		"a secret that was not read":       {"{{args.x}}", []v1alpha1.Argument{secretArg}, map[string]string{}, "", `argument "x" was not supplied`},
-		"an empty value":                   {"a{{args.x}}b", declared("x", ptr("")), nil, "ab", ""},
-		"braces without a tag":             {"a }} b", nil, nil, "a }} b", ""},
+		"an arg that is not there":     {"{{args.missing}}", nil, nil, "", "failed to resolve {{args.missing}}"}, // Covers: analysis edge 18.
+		"something that is no arg":     {"{{ something }}", nil, nil, "", "failed to resolve {{ something }}"},   // Covers: analysis edge 19.
+		"a tag without end":            {"a {{args.x", nil, nil, "", `Cannot find end tag="}}" in the template="a {{args.x" starting from "args.x"`},
+		"a secret is a placeholder":    {"{{args.x}}", []v1alpha1.Argument{secretArg}, nil, "temp-for-secret", ""},
+		"a secret twice and with text": {"{{args.x}}-{{ args.x }}", []v1alpha1.Argument{secretArg}, map[string]string{"x": "s3"}, "s3-s3", ""}, // Covers: analysis edge 22.
+		"a secret that was not read":   {"{{args.x}}", []v1alpha1.Argument{secretArg}, map[string]string{}, "", `argument "x" was not supplied`},
+		"an empty value":               {"a{{args.x}}b", declared("x", ptr("")), nil, "ab", ""},
+		"braces without a tag":         {"a }} b", nil, nil, "a }} b", ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +99,8 @@ func FuzzResolve(f *testing.F) {
 
 func TestFold(t *testing.T) {
 	m := aMetric("m")
-	t.Run("21: secrets are taken out of every text", func(t *testing.T) {
+	// Covers: analysis edge 21.
+	t.Run("secrets are taken out of every text", func(t *testing.T) {
 		o := Outcome{Name: "m", Metric: m, Secrets: []string{"hunter22"}, Started: start, Describe: map[string]string{"q": "up hunter22"},
 			Result: metric.Result{Kind: metric.Values, Value: 1.0, Display: "hunter22!", Metadata: map[string]string{"warnings": "hunter22"}}}
 		broken := Outcome{Name: "m", Metric: m, Secrets: []string{"hunter22"}, Err: "no hunter22"}

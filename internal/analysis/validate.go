@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -102,6 +103,22 @@ func validateLimits(m *v1alpha1.Metric) error {
 	return nil
 }
 
+// problems checks what could be found out by the first measurement only, but before it:
+// conditions that do not compile. What a secret is part of cannot be checked.
+func problems(metrics []v1alpha1.Metric) error {
+	for i := range metrics {
+		for _, c := range conditionsOf(&metrics[i]) {
+			if c.text == "" || strings.Contains(c.text, secretPlaceholder) {
+				continue
+			}
+			if err := refuses(c.text); err != nil {
+				return fmt.Errorf("metrics[%d].%s: \"%s\" is no condition: %w", i, c.name, short(c.text, maxBound), err)
+			}
+		}
+	}
+	return nil
+}
+
 // providers counts the providers of a metric; each entry of plugin is one.
 func providers(p *v1alpha1.MetricProvider) int {
 	n := len(p.Plugin)
@@ -143,6 +160,18 @@ func retentions(rules []v1alpha1.MeasurementRetention, metrics []v1alpha1.Metric
 		}
 	}
 	return keep, nil
+}
+
+// Retention is how many measurements the status keeps of a metric.
+func Retention(spec v1alpha1.AnalysisRunSpec, name string) int {
+	keep := 0
+	for _, r := range spec.MeasurementRetention {
+		match(r.MetricName, []v1alpha1.Metric{{Name: name}}, func(int) { keep = int(r.Limit) })
+	}
+	if keep <= 0 {
+		return defaultRetention
+	}
+	return keep
 }
 
 func match(rule string, metrics []v1alpha1.Metric, found func(int)) (any bool) {

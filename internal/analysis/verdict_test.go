@@ -22,6 +22,7 @@ func published(message string) string {
 	return before
 }
 
+// Covers: analysis edge 65, analysis edge 68, analysis edge 70.
 func TestVerdict(t *testing.T) {
 	endless := every("1m")
 	both := func(m *v1alpha1.Metric) { m.SuccessCondition, m.FailureCondition = "result >= 1", "result <= -1" } // 0 is undecided
@@ -38,21 +39,21 @@ func TestVerdict(t *testing.T) {
 		message  string
 		measured int
 	}{
-		"52: failureLimit 1 keeps Running after one failure":          {aMetric("m", endless, failureLimit(1)), values(bad, good), running, "", 0},
-		"52: failureLimit 1 fails after two failures":                 {aMetric("m", endless, failureLimit(1)), values(bad, good, bad), failed, `Metric "m" assessed Failed due to failed (2) > failureLimit (1)`, 3},
-		"53: the default tolerates no failure":                        {aMetric("m", endless), values(bad), failed, `Metric "m" assessed Failed due to failed (1) > failureLimit (0)`, 1},
-		"54: any failures, then 3 successes in a row":                 {aMetric("m", endless, failureLimit(-1), successLimit(3)), values(bad, bad, good, good, bad, good, good, good), ok, "", 8},
-		"54: count reached before 3 in a row":                         {aMetric("m", endless, failureLimit(-1), successLimit(3), count(4)), values(good, good, bad, good), failed, `Metric "m" assessed Failed due to consecutiveSuccesses (1) < consecutiveSuccessLimit (3) when count (4) was reached`, 4},
-		"55: count 10 reached with 3 in a row, 4 wanted":              {aMetric("m", endless, failureLimit(4), successLimit(4), count(10)), values(good, good, good, bad, good, good, bad, good, good, good), unsure, `Metric "m" assessed Inconclusive due to consecutiveSuccesses (3) < consecutiveSuccessLimit (4) when count (10) was reached`, 10},
-		"55: 4 in a row end it early":                                 {aMetric("m", endless, failureLimit(4), successLimit(4), count(10)), values(bad, good, good, good, good), ok, "", 5},
-		"55: 5 failures outweigh 4 in a row":                          {aMetric("m", endless, failureLimit(4), successLimit(4), count(10)), values(bad, bad, bad, bad, bad), failed, `Metric "m" assessed Failed due to failed (5) > failureLimit (4)`, 5},
-		"56: the default tolerates nothing undecided":                 {aMetric("m", endless, both), values(bad), unsure, `Metric "m" assessed Inconclusive due to inconclusive (1) > inconclusiveLimit (0)`, 1},
-		"56: inconclusiveLimit 1 tolerates one":                       {aMetric("m", endless, both, allow(1), count(2)), values(bad, good), ok, "", 2},
-		"57: five errors in a row":                                    {aMetric("m", endless), values(down), errored, `Metric "m" assessed Error due to consecutiveErrors (5) > consecutiveErrorLimit (4): "Error Message: connection refused"`, 5},
-		"57: a success in between resets":                             {aMetric("m", endless, count(2)), values(down, down, down, down, good, down, down, down, down, good), ok, "", 10},
-		"57: a failure in between resets too":                         {aMetric("m", endless, failureLimit(1), count(2)), values(down, down, down, down, bad, down, down, down, down, good), ok, "", 10},
-		"57: consecutiveErrorLimit 0":                                 {aMetric("m", endless, errs(0)), values(down), errored, `Metric "m" assessed Error due to consecutiveErrors (1) > consecutiveErrorLimit (0): "Error Message: connection refused"`, 1},
-		"59: failures within the limit":                               {aMetric("m", endless, failureLimit(1), count(3)), values(bad, good, good), ok, "", 3},
+		"failureLimit 1 keeps Running after one failure":              {aMetric("m", endless, failureLimit(1)), values(bad, good), running, "", 0},                                                                                                                                                                                                      // Covers: analysis edge 52.
+		"failureLimit 1 fails after two failures":                     {aMetric("m", endless, failureLimit(1)), values(bad, good, bad), failed, `Metric "m" assessed Failed due to failed (2) > failureLimit (1)`, 3},                                                                                                                                   // Covers: analysis edge 52.
+		"the default tolerates no failure":                            {aMetric("m", endless), values(bad), failed, `Metric "m" assessed Failed due to failed (1) > failureLimit (0)`, 1},                                                                                                                                                               // Covers: analysis edge 53.
+		"any failures, then 3 successes in a row":                     {aMetric("m", endless, failureLimit(-1), successLimit(3)), values(bad, bad, good, good, bad, good, good, good), ok, "", 8},                                                                                                                                                       // Covers: analysis edge 54.
+		"count reached before 3 in a row":                             {aMetric("m", endless, failureLimit(-1), successLimit(3), count(4)), values(good, good, bad, good), failed, `Metric "m" assessed Failed due to consecutiveSuccesses (1) < consecutiveSuccessLimit (3) when count (4) was reached`, 4},                                            // Covers: analysis edge 54.
+		"count 10 reached with 3 in a row, 4 wanted":                  {aMetric("m", endless, failureLimit(4), successLimit(4), count(10)), values(good, good, good, bad, good, good, bad, good, good, good), unsure, `Metric "m" assessed Inconclusive due to consecutiveSuccesses (3) < consecutiveSuccessLimit (4) when count (10) was reached`, 10}, // Covers: analysis edge 55.
+		"4 in a row end it early":                                     {aMetric("m", endless, failureLimit(4), successLimit(4), count(10)), values(bad, good, good, good, good), ok, "", 5},                                                                                                                                                             // Covers: analysis edge 55.
+		"5 failures outweigh 4 in a row":                              {aMetric("m", endless, failureLimit(4), successLimit(4), count(10)), values(bad, bad, bad, bad, bad), failed, `Metric "m" assessed Failed due to failed (5) > failureLimit (4)`, 5},                                                                                              // Covers: analysis edge 55.
+		"the default tolerates nothing undecided":                     {aMetric("m", endless, both), values(bad), unsure, `Metric "m" assessed Inconclusive due to inconclusive (1) > inconclusiveLimit (0)`, 1},                                                                                                                                        // Covers: analysis edge 56.
+		"inconclusiveLimit 1 tolerates one":                           {aMetric("m", endless, both, allow(1), count(2)), values(bad, good), ok, "", 2},                                                                                                                                                                                                  // Covers: analysis edge 56.
+		"five errors in a row":                                        {aMetric("m", endless), values(down), errored, `Metric "m" assessed Error due to consecutiveErrors (5) > consecutiveErrorLimit (4): "Error Message: connection refused"`, 5},                                                                                                     // Covers: analysis edge 57.
+		"a success in between resets":                                 {aMetric("m", endless, count(2)), values(down, down, down, down, good, down, down, down, down, good), ok, "", 10},                                                                                                                                                                // Covers: analysis edge 57.
+		"a failure in between resets too":                             {aMetric("m", endless, failureLimit(1), count(2)), values(down, down, down, down, bad, down, down, down, down, good), ok, "", 10},                                                                                                                                                // Covers: analysis edge 57.
+		"consecutiveErrorLimit 0":                                     {aMetric("m", endless, errs(0)), values(down), errored, `Metric "m" assessed Error due to consecutiveErrors (1) > consecutiveErrorLimit (0): "Error Message: connection refused"`, 1},                                                                                            // Covers: analysis edge 57.
+		"failures within the limit":                                   {aMetric("m", endless, failureLimit(1), count(3)), values(bad, good, good), ok, "", 3},                                                                                                                                                                                           // Covers: analysis edge 59.
 		"a negative count ends after one measurement":                 {aMetric("m", endless, count(-1)), values(good), ok, "", 1},
 		"no data is undecided, and says so in the run's message":      {aMetric("m", endless), values(nil), unsure, `Metric "m" assessed Inconclusive due to inconclusive (1) > inconclusiveLimit (0): "Error Message: no data: the result is null (noData: Inconclusive)"`, 1},
 		"skipped measurements without data leave the verdict to data": {aMetric("m", endless, count(1), func(m *v1alpha1.Metric) { m.NoData = v1alpha1.NoDataSkip }), values(nil, nil, good), ok, "", 3},
@@ -71,22 +72,23 @@ func TestVerdict(t *testing.T) {
 				return
 			}
 			if again := Decide(w.snap); len(again.Actions) != 0 || dump(t, again.Status) != dump(t, got) {
-				t.Errorf("70: assessed again: %s", dump(t, again))
+				t.Errorf("assessed again: %s", dump(t, again))
 			}
 			sum := got.RunSummary
 			if n := sum.Successful + sum.Failed + sum.Inconclusive + sum.Error; sum.Count != 1 || n != 1 {
-				t.Errorf("68: summary %+v for %s", sum, got.Phase)
+				t.Errorf("summary %+v for %s", sum, got.Phase)
 			}
 		})
 	}
 }
 
+// Covers: analysis edge 58.
 func TestPrecedence(t *testing.T) {
 	m := aMetric("m")
 	r := v1alpha1.MetricResult{ConsecutiveError: 5, Inconclusive: 1, Failed: 1}
 	for _, want := range []v1alpha1.AnalysisPhase{errored, unsure, failed} {
 		if phase, _ := overLimit(&r, &m); phase != want {
-			t.Errorf("58: got %s, want %s", phase, want)
+			t.Errorf("got %s, want %s", phase, want)
 		}
 		switch want {
 		case errored:
@@ -101,7 +103,8 @@ func TestSeveralMetrics(t *testing.T) {
 	endless := every("1m")
 	both := func(m *v1alpha1.Metric) { m.SuccessCondition, m.FailureCondition = "result >= 1", "result <= -1" }
 	quick := func(m *v1alpha1.Metric) { m.ConsecutiveErrorLimit = num(0) }
-	t.Run("61, 66: the run is as its worst metric, the first of equals", func(t *testing.T) {
+	// Covers: analysis edge 61, analysis edge 66.
+	t.Run("the run is as its worst metric, the first of equals", func(t *testing.T) {
 		w := newWorld(t, aSpec(aMetric("u", both), aMetric("e", quick), aMetric("f"), aMetric("f2"), aMetric("ok")),
 			map[string][]answer{"u": values(bad), "e": values(down), "f": values(bad), "f2": values(bad), "ok": values(good)})
 		got := w.run(5)
@@ -109,7 +112,7 @@ func TestSeveralMetrics(t *testing.T) {
 			t.Errorf("%s %q", got.Phase, got.Message)
 		}
 		if d := cmp.Diff(v1alpha1.RunSummary{Count: 5, Successful: 1, Failed: 2, Inconclusive: 1, Error: 1}, got.RunSummary); d != "" {
-			t.Error("67: " + d)
+			t.Error(d) // Covers: analysis edge 67.
 		}
 		want := Note{Warning: true, Reason: "AnalysisRunFailed", Message: "Analysis Completed. Result: Failed"}
 		if !slices.Contains(w.notes, want) || !slices.Contains(w.notes, Note{Warning: true, Reason: "MetricError", Message: "Metric 'e' Completed. Result: Error"}) ||
@@ -117,7 +120,8 @@ func TestSeveralMetrics(t *testing.T) {
 			t.Errorf("events %v", w.notes)
 		}
 	})
-	t.Run("60, 62: a failed metric stops what is in flight, then the run ends", func(t *testing.T) {
+	// Covers: analysis edge 60, analysis edge 62.
+	t.Run("a failed metric stops what is in flight, then the run ends", func(t *testing.T) {
 		w := newWorld(t, aSpec(aMetric("job"), aMetric("f"), aMetric("bg", endless)),
 			map[string][]answer{"job": {{pending: true}}, "f": values(bad), "bg": values(good)})
 		w.pass()
@@ -130,13 +134,14 @@ func TestSeveralMetrics(t *testing.T) {
 			t.Errorf("%s after %v", got.Phase, w.asked)
 		}
 		if m := got.MetricResults[0].Measurements[0]; m.Phase != unsure || m.Message != "Metric Terminated" || m.FinishedAt == nil {
-			t.Errorf("69: %+v", m)
+			t.Errorf("%+v", m)
 		}
 		if bg := resultOf(&got, "bg"); bg.Phase != ok || bg.Count != 1 {
 			t.Errorf("sibling %+v", bg)
 		}
 	})
-	t.Run("69: terminating with a Job in flight is Inconclusive", func(t *testing.T) {
+	// Covers: analysis edge 69.
+	t.Run("terminating with a Job in flight is Inconclusive", func(t *testing.T) {
 		w := newWorld(t, aSpec(aMetric("job")), map[string][]answer{"job": {{pending: true}}})
 		w.pass()
 		w.snap.Spec.Terminate = true
@@ -145,7 +150,8 @@ func TestSeveralMetrics(t *testing.T) {
 			t.Errorf("%s %q", got.Phase, got.Message)
 		}
 	})
-	t.Run("63: a dry metric does not count and stops nobody", func(t *testing.T) {
+	// Covers: analysis edge 63.
+	t.Run("a dry metric does not count and stops nobody", func(t *testing.T) {
 		spec := aSpec(aMetric("dry"), aMetric("m", endless, count(3)))
 		spec.DryRun = []v1alpha1.DryRun{{MetricName: "dry"}}
 		w := newWorld(t, spec, map[string][]answer{"dry": values(bad), "m": values(good)})
@@ -164,7 +170,8 @@ func TestSeveralMetrics(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	})
-	t.Run("64: only dry metrics, all failing", func(t *testing.T) {
+	// Covers: analysis edge 64.
+	t.Run("only dry metrics, all failing", func(t *testing.T) {
 		spec := aSpec(aMetric("a"), aMetric("b"))
 		spec.DryRun = []v1alpha1.DryRun{{MetricName: ".*"}}
 		w := newWorld(t, spec, map[string][]answer{"a": values(bad), "b": values(bad)})

@@ -118,7 +118,12 @@ func (a *App) assemble() error {
 	a.pool = kube.NewPool(clients.Live, o.MeasureWorkers, o.Now)
 	measured := make(chan kubeevent.GenericEvent)
 	a.pool.Timeout, a.pool.OnMeasurement = o.MeasureTimeout, o.OnMeasurement
+	jobs, err := jobs(m.GetConfig(), m.GetHTTPClient(), os.Getenv)
+	if err != nil {
+		return err
+	}
 	a.pool.Providers = o.Providers(Sources{
+		Jobs:   jobs,
 		Client: outbound.New(guard(o.RESTConfig, o.MetricNetworks, os.Getenv)), Env: os.Getenv,
 		Secrets: kube.SecretReader(clients.Live, ownNamespace(os.Getenv)), PrometheusAddress: o.PrometheusAddress,
 	})

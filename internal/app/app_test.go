@@ -151,10 +151,12 @@ func TestTablesAreUnambiguous(t *testing.T) {
 		}
 		return names
 	}
-	if got := pick(v1alpha1.MetricProvider{Web: &v1alpha1.WebMetric{}}); len(got) != 1 || got[0] != "web" {
-		t.Error(got)
-	}
-	if got := pick(v1alpha1.MetricProvider{Prometheus: &v1alpha1.PrometheusMetric{}}); len(got) != 1 || got[0] != "prometheus" {
-		t.Error(got)
+	for name, p := range map[string]v1alpha1.MetricProvider{
+		"web": {Web: &v1alpha1.WebMetric{}}, "prometheus": {Prometheus: &v1alpha1.PrometheusMetric{}},
+		"job": {Job: &v1alpha1.JobMetric{}}, "graphite": {Graphite: &v1alpha1.GraphiteMetric{}}, "skywalking": {SkyWalking: &v1alpha1.SkyWalkingMetric{}},
+	} {
+		if got := pick(p); len(got) != 1 || got[0] != name {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }

@@ -3,15 +3,24 @@ package app
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/internal/metric"
+	"github.com/penstock-io/penstock/internal/metric/job"
 	"github.com/penstock-io/penstock/internal/metric/outbound"
 )
 
@@ -25,6 +34,45 @@ type Sources struct {
 	PrometheusAddress string
 	// Env reads the controller's environment.
 	Env func(string) string
+	// Jobs is where the Jobs of job metrics run.
+	Jobs job.Options
+}
+
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;create;delete
+
+// jobs says where Jobs run: beside their run, unless the environment names another
+// namespace or cluster (analysis-traffic.md §4.7). Their clients read from the API server.
+func jobs(here *rest.Config, web *http.Client, env func(string) string) (o job.Options, err error) {
+	o.Namespace = env("ARGO_ROLLOUTS_ANALYSIS_JOB_NAMESPACE")
+	if o.Client, err = jobClient(here, web); err != nil {
+		return o, err
+	}
+	var there *rest.Config
+	switch path := env("ARGO_ROLLOUTS_ANALYSIS_JOB_KUBECONFIG"); path {
+	case "":
+		return o, nil
+	case "in-cluster":
+		there, err = rest.InClusterConfig()
+	default:
+		there, err = clientcmd.BuildConfigFromFlags("", path)
+	}
+	if err != nil {
+		return o, fmt.Errorf("ARGO_ROLLOUTS_ANALYSIS_JOB_KUBECONFIG: %w", err)
+	}
+	o.Elsewhere, err = jobClient(there, nil)
+	return o, err
+}
+
+func jobClient(config *rest.Config, web *http.Client) (client.Client, error) {
+	s := runtime.NewScheme()
+	if err := errors.Join(batchv1.AddToScheme(s), corev1.AddToScheme(s)); err != nil {
+		return nil, fmt.Errorf("build the scheme of Jobs: %w", err)
+	}
+	c, err := client.New(config, client.Options{Scheme: s, HTTPClient: web})
+	if err != nil {
+		return nil, fmt.Errorf("make the client of Jobs: %w", err)
+	}
+	return c, nil
 }
 
 // lookupLimit bounds the search for the API server's addresses at the start.

@@ -7,7 +7,10 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/kube"
+	"github.com/penstock-io/penstock/internal/metric/graphite"
+	"github.com/penstock-io/penstock/internal/metric/job"
 	"github.com/penstock-io/penstock/internal/metric/prometheus"
+	"github.com/penstock-io/penstock/internal/metric/skywalking"
 	"github.com/penstock-io/penstock/internal/metric/web"
 	"github.com/penstock-io/penstock/internal/traffic/gatewayapi"
 	"github.com/penstock-io/penstock/internal/traffic/istio"
@@ -34,5 +37,10 @@ func Providers(s Sources) []kube.Measuring {
 			Provider: prometheus.New(prometheus.Options{Address: s.PrometheusAddress, Client: s.Client})},
 		{Name: "web", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Web != nil },
 			Provider: web.New(web.Options{Client: s.Client})},
+		{Name: "job", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Job != nil }, Provider: job.New(s.Jobs)},
+		{Name: "graphite", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Graphite != nil },
+			Provider: graphite.New(graphite.Options{Client: s.Client})},
+		{Name: "skywalking", Uses: func(m *v1alpha1.MetricProvider) bool { return m.SkyWalking != nil },
+			Provider: skywalking.New(skywalking.Options{Client: s.Client})},
 	}
 }

@@ -47,10 +47,23 @@ func (r *Runs) Observe(ctx context.Context, key loop.Key, now time.Time) (RunSee
 		// The moment of arrival counts, however long the status write may take.
 		status = analysis.Fold(status, run.Spec, []analysis.Outcome{o.Outcome}, o.at)
 	}
-	return RunSeen{Run: run, folded: len(facts.arrived), Snapshot: analysis.Snapshot{
+	seen := RunSeen{Run: run, folded: len(facts.arrived), Snapshot: analysis.Snapshot{
 		Now: now, Spec: run.Spec, Status: status, Deleting: run.DeletionTimestamp != nil,
 		SecretsErr: facts.secretsErr, Busy: facts.busy,
-	}}, nil
+	}}
+	if run.Status.StartedAt != nil || run.Status.Phase.Completed() {
+		return seen, nil
+	}
+	// What would fail at the first measurement, perhaps hours later, is found now.
+	seen.Snapshot.Problem = r.Pool.problem(run)
+	_, forGood, err := r.Pool.secrets(ctx, run)
+	if err != nil && !forGood {
+		return RunSeen{}, fmt.Errorf("read the secrets of analysisrun %s: %w", key, err)
+	}
+	if err != nil {
+		seen.Snapshot.SecretsErr = err.Error()
+	}
+	return seen, nil
 }
 
 // Decide is the planner.

@@ -260,6 +260,7 @@ func (p *Pool) ask(ctx context.Context, j job, o *analysis.Outcome) {
 		if o.Result, err = provider.Measure(ctx, req); err == nil && o.Metric.Baseline != nil {
 			err = p.compare(ctx, req, o)
 		}
+		p.collect(ctx, j, req, provider, o)
 	default:
 		if s, ok := provider.(metric.Stopper); ok {
 			err = s.Stop(ctx, req)
@@ -267,6 +268,17 @@ func (p *Pool) ask(ctx context.Context, j job, o *analysis.Outcome) {
 	}
 	if err != nil {
 		o.Err = err.Error()
+	}
+}
+
+// collect lets a provider clear away what measurements have left that the status forgets.
+func (p *Pool) collect(ctx context.Context, j job, req metric.Request, provider metric.Provider, o *analysis.Outcome) {
+	c, ok := provider.(metric.Collector)
+	if !ok || o.Result.Kind == metric.Pending {
+		return
+	}
+	if err := c.Collect(ctx, req, analysis.Retention(j.run.Spec, j.name)); err != nil {
+		log.FromContext(ctx).Info("what old measurements have left is still there", "run", j.run.Name, "metric", j.name, "why", metric.Redact(err.Error(), o.Secrets))
 	}
 }
 
@@ -286,11 +298,49 @@ func (p *Pool) compare(ctx context.Context, req metric.Request, o *analysis.Outc
 }
 
 func (p *Pool) provider(m *v1alpha1.MetricProvider) metric.Provider {
-	i := slices.IndexFunc(p.Providers, func(x Measuring) bool { return x.Uses(m) })
-	if i < 0 {
-		return nil
+	if i := p.entry(m); i >= 0 {
+		return p.Providers[i].Provider
 	}
-	return p.Providers[i].Provider
+	return nil
+}
+
+// entry is the place of a provider in the table; -1 for none.
+func (p *Pool) entry(m *v1alpha1.MetricProvider) int {
+	return slices.IndexFunc(p.Providers, func(x Measuring) bool { return x.Uses(m) })
+}
+
+// problem says what a provider would refuse of a run, without asking anybody.
+func (p *Pool) problem(run *v1alpha1.AnalysisRun) string {
+	metrics, err := analysis.Resolve(run.Spec, nil)
+	if err != nil {
+		return "" // the planner says so in the published words
+	}
+	for i := range metrics {
+		if why := p.refuses(&metrics[i].Provider); why != "" {
+			return fmt.Sprintf("metrics[%d].provider%s", i, why)
+		}
+		if metrics[i].Baseline == nil {
+			continue
+		}
+		stable := metrics[i].Baseline.Provider()
+		if why := p.refuses(&stable); why != "" {
+			return fmt.Sprintf("metrics[%d].baseline%s", i, why)
+		}
+	}
+	return ""
+}
+
+func (p *Pool) refuses(m *v1alpha1.MetricProvider) string {
+	i := p.entry(m)
+	if i < 0 {
+		return ": there is no such provider in this version"
+	}
+	if c, ok := p.Providers[i].Provider.(metric.Checker); ok {
+		if err := c.Check(*m); err != nil {
+			return fmt.Sprintf(".%s: %v", p.Providers[i].Name, err)
+		}
+	}
+	return ""
 }
 
 // secrets reads the args that come from Secrets, from the API server. forGood says that

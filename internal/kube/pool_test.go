@@ -44,6 +44,16 @@ func (a *answer) Stop(_ context.Context, r metric.Request) error {
 	return nil
 }
 
+// refused is a query that the provider refuses without asking anybody.
+const refused = "refused"
+
+func (*answer) Check(m v1alpha1.MetricProvider) error {
+	if m.Prometheus.Query == refused {
+		return errors.New("query: it is empty")
+	}
+	return nil
+}
+
 func value(v float64) (metric.Result, error) {
 	return metric.Result{Kind: metric.Values, Value: []float64{v}, Display: fmt.Sprintf("[%v]", v)}, nil
 }
@@ -212,7 +222,19 @@ func TestMeasurementsThatGoWrong(t *testing.T) {
 		}, "deadline exceeded"},
 		"a provider that nobody has": {func(r *v1alpha1.AnalysisRun) {
 			r.Spec.Metrics[0].Provider = v1alpha1.MetricProvider{Web: &v1alpha1.WebMetric{}}
-		}, nil, "no valid provider in metric 'rate'"},
+		}, nil, "Analysis spec invalid: metrics[0].provider: there is no such provider in this version"},
+		"a baseline that nobody has": {func(r *v1alpha1.AnalysisRun) {
+			r.Spec.Metrics[0].Baseline = &v1alpha1.Baseline{Web: &v1alpha1.WebMetric{}}
+		}, nil, "Analysis spec invalid: metrics[0].baseline: there is no such provider in this version"},
+		"a metric that its provider refuses": {func(r *v1alpha1.AnalysisRun) { r.Spec.Metrics[0].Provider.Prometheus.Query = refused }, nil,
+			"Analysis spec invalid: metrics[0].provider.prometheus: query: it is empty"},
+		"a baseline that its provider refuses": {func(r *v1alpha1.AnalysisRun) {
+			r.Spec.Metrics[0].Baseline = &v1alpha1.Baseline{Prometheus: &v1alpha1.PrometheusMetric{Query: refused}}
+		}, nil, "Analysis spec invalid: metrics[0].baseline.prometheus: query: it is empty"},
+		"a secret that is missing, long before the first measurement": {func(r *v1alpha1.AnalysisRun) {
+			secret(r)
+			r.Spec.Metrics[0].InitialDelay = "10m"
+		}, nil, `secrets "s" not found`},
 		"a secret that is missing": {secret, nil, `secrets "s" not found`},
 	} {
 		t.Run(name, func(t *testing.T) {

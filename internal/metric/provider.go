@@ -86,6 +86,12 @@ type Stopper interface {
 	Stop(ctx context.Context, r Request) error
 }
 
+// Checker is for providers that can tell without asking anybody that a metric will not do:
+// an address that is none, a duration that cannot be read. The error names the field first.
+type Checker interface {
+	Check(m v1alpha1.MetricProvider) error
+}
+
 // Collector is for providers that leave something behind for each measurement.
 type Collector interface {
 	// Collect removes what finished measurements of the metric have left, but for the

@@ -51,6 +51,12 @@ type provider struct{ options Options }
 // Describe shows nothing: the query may hold a secret.
 func (*provider) Describe(metric.Request) map[string]string { return nil }
 
+// Check implements metric.Checker.
+func (*provider) Check(m v1alpha1.MetricProvider) error {
+	_, err := request(context.Background(), m.Graphite)
+	return err
+}
+
 // Measure asks for the datapoints of the first target.
 func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result, error) {
 	m := r.Provider.Graphite

@@ -18,8 +18,8 @@ func (c *Client) Token(ctx context.Context, o v1alpha1.OAuth2Config, insecure bo
 	if o.TokenURL == "" {
 		return nil, nil //nolint:nilnil // no OAuth2 is asked for
 	}
-	if o.ClientID == "" || o.ClientSecret == "" {
-		return nil, errors.New("missing mandatory parameter in metric for OAuth2 setup")
+	if err := OAuth2(o); err != nil {
+		return nil, err
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -35,15 +35,21 @@ func (c *Client) Token(ctx context.Context, o v1alpha1.OAuth2Config, insecure bo
 	return nil, oneLine{err}
 }
 
-// BasicAuth checks that a metric gives both halves or none.
-func BasicAuth(b v1alpha1.BasicAuthConfig) (set bool, err error) {
-	switch {
-	case b.Username == "" && b.Password == "":
-		return false, nil
-	case b.Username == "":
-		return false, errors.New("missing mandatory parameter in metric for basic auth setup: username")
-	case b.Password == "":
-		return false, errors.New("missing mandatory parameter in metric for basic auth setup: password")
+// OAuth2 checks that a metric gives all or nothing.
+func OAuth2(o v1alpha1.OAuth2Config) error {
+	if o.TokenURL != "" && (o.ClientID == "" || o.ClientSecret == "") {
+		return errors.New("missing mandatory parameter in metric for OAuth2 setup")
 	}
-	return true, nil
+	return nil
+}
+
+// BasicAuth checks that a metric gives both halves or none.
+func BasicAuth(b v1alpha1.BasicAuthConfig) error {
+	switch {
+	case b.Username == "" && b.Password != "":
+		return errors.New("missing mandatory parameter in metric for basic auth setup: username")
+	case b.Username != "" && b.Password == "":
+		return errors.New("missing mandatory parameter in metric for basic auth setup: password")
+	}
+	return nil
 }

@@ -52,6 +52,19 @@ func (p *provider) Describe(r metric.Request) map[string]string {
 	return map[string]string{"ResolvedPrometheusQuery": metric.Redact(m.Query, r.Credentials(m.Authentication, m.Headers, m.Address))}
 }
 
+// Check implements metric.Checker.
+func (p *provider) Check(m v1alpha1.MetricProvider) error {
+	_, noLimit := timeout(m.Prometheus)
+	address, noAddress := p.address(m.Prometheus)
+	_, noWindow := windowOf(m.Prometheus, time.Now())
+	for _, err := range []error{noLimit, noAddress, noWindow} {
+		if err != nil {
+			return err
+		}
+	}
+	return settings(m.Prometheus.Authentication, address)
+}
+
 // Measure queries Prometheus.
 func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result, error) {
 	m := r.Provider.Prometheus

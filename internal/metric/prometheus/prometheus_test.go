@@ -72,13 +72,14 @@ func fixture() providertest.Fixture {
 			},
 		},
 		Values: map[string]providertest.Answer{
-			"88: a scalar is a number":                    {Body: ok("scalar", `[1,"10"]`), Want: values(10.0, "10")},
-			"88: a vector is a list":                      {Body: vector("10", "11"), Want: series("[10,11]", 10, 11)},
-			"88: infinity is data":                        {Body: vector("+Inf"), Want: series("[+Inf]", math.Inf(1))},
-			"zero is data":                                {Body: vector("0"), Want: series("[0]", 0)},
-			"a vector with one NaN among others is data":  {Body: vector("NaN", "1"), Want: series("[NaN,1]", math.NaN(), 1)},
-			"93: a matrix of 2 series by 2 has 4 numbers": {Body: ok("matrix", `[{"metric":{},"values":[[1,"1"],[2,"2"]]},{"metric":{},"values":[[1,"3"],[2,"4"]]}]`), Want: values([]float64{1, 2, 3, 4}, "[1,2,3,4]")},
-			"89: warnings go into the metadata": {
+			"a scalar is a number":                       {Body: ok("scalar", `[1,"10"]`), Want: values(10.0, "10")},  // Covers: analysis edge 88.
+			"a vector is a list":                         {Body: vector("10", "11"), Want: series("[10,11]", 10, 11)}, // Covers: analysis edge 88.
+			"infinity is data":                           {Body: vector("+Inf"), Want: series("[+Inf]", math.Inf(1))}, // Covers: analysis edge 88.
+			"zero is data":                               {Body: vector("0"), Want: series("[0]", 0)},
+			"a vector with one NaN among others is data": {Body: vector("NaN", "1"), Want: series("[NaN,1]", math.NaN(), 1)},
+			"a matrix of 2 series by 2 has 4 numbers":    {Body: ok("matrix", `[{"metric":{},"values":[[1,"1"],[2,"2"]]},{"metric":{},"values":[[1,"3"],[2,"4"]]}]`), Want: values([]float64{1, 2, 3, 4}, "[1,2,3,4]")}, // Covers: analysis edge 93.
+			// Covers: analysis edge 89.
+			"warnings go into the metadata": {
 				Body: strings.TrimSuffix(vector("1"), "}") + `,"warnings":["w1","w2"]}`,
 				Want: metric.Result{Kind: metric.Values, Value: []float64{1}, Names: []string{`{i="0"}`}, Display: "[1]", Metadata: map[string]string{"warnings": `"w1", "w2"`}},
 			},
@@ -86,7 +87,7 @@ func fixture() providertest.Fixture {
 		NoData: map[string]providertest.Answer{
 			"no series":              {Body: vector(), Want: metric.Result{Value: []float64{}, Why: "the query returned no series"}},
 			"null for the series":    {Body: ok("vector", "null"), Want: metric.Result{Value: []float64{}, Why: "the query returned no series"}},
-			"88: a scalar NaN":       {Body: ok("scalar", `[1,"NaN"]`), Want: metric.Result{Value: math.NaN(), Why: "the query returned NaN"}},
+			"a scalar NaN":           {Body: ok("scalar", `[1,"NaN"]`), Want: metric.Result{Value: math.NaN(), Why: "the query returned NaN"}}, // Covers: analysis edge 88.
 			"a vector of NaN":        {Body: vector("NaN", "NaN"), Want: metric.Result{Value: []float64{math.NaN(), math.NaN()}, Why: "the query returned only NaN"}},
 			"a matrix of no samples": {Body: ok("matrix", `[{"metric":{},"values":[]}]`), Want: metric.Result{Value: []float64{}}},
 		},
@@ -122,18 +123,18 @@ func TestSettings(t *testing.T) {
 		metric v1alpha1.PrometheusMetric
 		want   string
 	}{
-		"90: no address":            {v1alpha1.PrometheusMetric{}, "prometheus address is not configured"},
-		"90: an address of no form": {v1alpha1.PrometheusMetric{Address: "prom:9090/x y"}, "prometheus address is not is url format"},
-		"90: no scheme":             {v1alpha1.PrometheusMetric{Address: "prometheus"}, "prometheus address is not is url format"},
-		"91: a negative timeout":    {v1alpha1.PrometheusMetric{Timeout: &negative}, "prometheus timeout should not be negative"},
-		"92: no user":               {auth(v1alpha1.Authentication{BasicAuth: v1alpha1.BasicAuthConfig{Password: "x"}}), "missing mandatory parameter in metric for basic auth setup: username"},
-		"92: no password":           {auth(v1alpha1.Authentication{BasicAuth: v1alpha1.BasicAuthConfig{Username: "x"}}), "missing mandatory parameter in metric for basic auth setup: password"},
-		"92: OAuth2 without secret": {auth(v1alpha1.Authentication{OAuth2: v1alpha1.OAuth2Config{TokenURL: "http://t", ClientID: "x"}}), "missing mandatory parameter in metric for OAuth2 setup"},
-		"93: a bad start":           {window("yesterday", "now()", "1m"), "failed to parse rangeQuery.start as time: unknown name yesterday"},
-		"93: a start of no time":    {window("1", "now()", "1m"), "failed to parse rangeQuery.start as time: expected time.Time, but got int"},
-		"93: a bad end":             {window("now()", "now() - duration('x')", "1m"), "failed to parse rangeQuery.end as time: "},
-		"93: a bad step":            {window("now()", "now()", "1d"), "failed to parse rangeQuery.step as duration: "},
-		"93: a step of nothing":     {window("now()", "now()", "0s"), "failed to parse rangeQuery.step as duration: 0s is not positive"},
+		"no address":            {v1alpha1.PrometheusMetric{}, "prometheus address is not configured"},                                                                                         // Covers: analysis edge 90.
+		"an address of no form": {v1alpha1.PrometheusMetric{Address: "prom:9090/x y"}, "prometheus address is not is url format"},                                                              // Covers: analysis edge 90.
+		"no scheme":             {v1alpha1.PrometheusMetric{Address: "prometheus"}, "prometheus address is not is url format"},                                                                 // Covers: analysis edge 90.
+		"a negative timeout":    {v1alpha1.PrometheusMetric{Timeout: &negative}, "prometheus timeout should not be negative"},                                                                  // Covers: analysis edge 91.
+		"no user":               {auth(v1alpha1.Authentication{BasicAuth: v1alpha1.BasicAuthConfig{Password: "x"}}), "missing mandatory parameter in metric for basic auth setup: username"},   // Covers: analysis edge 92.
+		"no password":           {auth(v1alpha1.Authentication{BasicAuth: v1alpha1.BasicAuthConfig{Username: "x"}}), "missing mandatory parameter in metric for basic auth setup: password"},   // Covers: analysis edge 92.
+		"OAuth2 without secret": {auth(v1alpha1.Authentication{OAuth2: v1alpha1.OAuth2Config{TokenURL: "http://t", ClientID: "x"}}), "missing mandatory parameter in metric for OAuth2 setup"}, // Covers: analysis edge 92.
+		"a bad start":           {window("yesterday", "now()", "1m"), "failed to parse rangeQuery.start as time: unknown name yesterday"},                                                      // Covers: analysis edge 93.
+		"a start of no time":    {window("1", "now()", "1m"), "failed to parse rangeQuery.start as time: expected time.Time, but got int"},                                                     // Covers: analysis edge 93.
+		"a bad end":             {window("now()", "now() - duration('x')", "1m"), "failed to parse rangeQuery.end as time: "},                                                                  // Covers: analysis edge 93.
+		"a bad step":            {window("now()", "now()", "1d"), "failed to parse rangeQuery.step as duration: "},                                                                             // Covers: analysis edge 93.
+		"a step of nothing":     {window("now()", "now()", "0s"), "failed to parse rangeQuery.step as duration: 0s is not positive"},                                                           // Covers: analysis edge 93.
 		"sigv4 on AWS": {v1alpha1.PrometheusMetric{
 			Address:        "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/x",
 			Authentication: v1alpha1.Authentication{Sigv4: v1alpha1.Sigv4Config{Region: "eu-west-1"}},
@@ -145,7 +146,13 @@ func TestSettings(t *testing.T) {
 			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
+			if before := New(Options{}).(metric.Checker).Check(request(c.metric).Provider); before == nil || before.Error() != err.Error() {
+				t.Errorf("before the first measurement: %v", before)
+			}
 		})
+	}
+	if err := New(Options{}).(metric.Checker).Check(request(v1alpha1.PrometheusMetric{Address: "http://127.0.0.1:1"}).Provider); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -171,7 +178,8 @@ func record(t *testing.T, answer func(w http.ResponseWriter, r *http.Request) bo
 }
 
 func TestRequests(t *testing.T) {
-	t.Run("90: the address of the process is used when the metric has none", func(t *testing.T) {
+	// Covers: analysis edge 90.
+	t.Run("the address of the process is used when the metric has none", func(t *testing.T) {
 		address, seen := record(t, nil)
 		if _, err := New(Options{Address: address}).Measure(context.Background(), request(v1alpha1.PrometheusMetric{Query: "up"})); err != nil {
 			t.Fatal(err)
@@ -181,7 +189,8 @@ func TestRequests(t *testing.T) {
 		}
 	})
 	for _, status := range []int{405, 501} {
-		t.Run(fmt.Sprintf("94: a server that answers %d to POST is asked by GET", status), func(t *testing.T) {
+		// Covers: analysis edge 94.
+		t.Run(fmt.Sprintf("a server that answers %d to POST is asked by GET", status), func(t *testing.T) {
 			address, seen := record(t, func(w http.ResponseWriter, r *http.Request) bool {
 				if r.Method == "POST" {
 					w.WriteHeader(status)

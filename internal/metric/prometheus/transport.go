@@ -20,23 +20,27 @@ import (
 // maxAnswer is the most that is read of one answer, in bytes.
 const maxAnswer = 16 << 20
 
+// settings checks what can be checked without asking anybody.
+func settings(a v1alpha1.Authentication, address *url.URL) error {
+	if a.Sigv4 != (v1alpha1.Sigv4Config{}) && strings.Contains(address.String(), "aps-workspaces") {
+		return fmt.Errorf("this build cannot sign requests with sigv4: use oauth2, basicAuth or headers for the Prometheus at %s", address.Host)
+	}
+	if err := outbound.BasicAuth(a.BasicAuth); err != nil {
+		return err
+	}
+	return outbound.OAuth2(a.OAuth2)
+}
+
 // authenticate builds the way to the server: headers first, then basic auth, then
 // OAuth2, which therefore wins.
 func (p *provider) authenticate(ctx context.Context, m *v1alpha1.PrometheusMetric, address *url.URL, limit time.Duration) (http.RoundTripper, error) {
-	rt := &signed{base: p.options.Client.Transport(m.Insecure, maxAnswer), host: address.Host, headers: m.Headers}
 	a := m.Authentication
-	if a.Sigv4 != (v1alpha1.Sigv4Config{}) && strings.Contains(address.String(), "aps-workspaces") {
-		return nil, fmt.Errorf("this build cannot sign requests with sigv4: use oauth2, basicAuth or headers for the Prometheus at %s", address.Host)
-	}
-	basic, err := outbound.BasicAuth(a.BasicAuth)
-	if err != nil {
+	if err := settings(a, address); err != nil {
 		return nil, err
 	}
-	if basic {
-		rt.user, rt.password = a.BasicAuth.Username, a.BasicAuth.Password
-	}
-	rt.token, err = p.options.Client.Token(ctx, a.OAuth2, m.Insecure, limit)
-	return rt, err
+	token, err := p.options.Client.Token(ctx, a.OAuth2, m.Insecure, limit)
+	return &signed{base: p.options.Client.Transport(m.Insecure, maxAnswer), host: address.Host, headers: m.Headers,
+		user: a.BasicAuth.Username, password: a.BasicAuth.Password, token: token}, err
 }
 
 // signed adds headers and credentials, for the configured host only, so that a redirect

@@ -53,6 +53,12 @@ type provider struct{ options Options }
 // Describe shows nothing: the query may hold a secret.
 func (*provider) Describe(metric.Request) map[string]string { return nil }
 
+// Check implements metric.Checker.
+func (p *provider) Check(m v1alpha1.MetricProvider) error {
+	_, err := p.request(context.Background(), time.Time{}, m.SkyWalking)
+	return err
+}
+
 // Measure sends the query; the result is the answer's data.
 func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result, error) {
 	m := r.Provider.SkyWalking

@@ -44,6 +44,21 @@ type provider struct{ client *outbound.Client }
 // Describe shows nothing: the URL may be a secret in itself.
 func (p *provider) Describe(metric.Request) map[string]string { return nil }
 
+// Check implements metric.Checker.
+func (*provider) Check(m v1alpha1.MetricProvider) error {
+	if _, err := selector(m.Web.JSONPath); err != nil {
+		return err
+	}
+	req, err := request(context.Background(), m.Web)
+	if err != nil {
+		return err
+	}
+	if req.URL.Scheme != "http" && req.URL.Scheme != "https" || req.URL.Host == "" {
+		return fmt.Errorf("url must be one of a server, such as http://checks.shop/web, but is %q", m.Web.URL)
+	}
+	return settings(m.Web.Authentication)
+}
+
 // Measure makes the request.
 func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result, error) {
 	m := r.Provider.Web

@@ -47,7 +47,7 @@ func fixture() providertest.Fixture {
 			"an object":                           {Body: `{"result":{"status":"pass"}}`, Want: values(map[string]any{"status": "pass"}, `{"status":"pass"}`)},
 			"a list":                              {Body: `{"result":[1,2]}`, Want: values([]any{1.0, 2.0}, "[1,2]")},
 			"an empty object was answered":        {Body: `{"result":{}}`, Want: values(map[string]any{}, "{}")},
-			"104: text is a text":                 {Body: "all is well", Want: values("all is well", "all is well")},
+			"text is a text":                      {Body: "all is well", Want: values("all is well", "all is well")}, // Covers: analysis edge 104.
 			"an empty body is an empty text":      {Status: 204, Want: values("", "")},
 			"any 2xx will do":                     {Status: 202, Body: `{"result": true}`, Want: values(true, "true")},
 			"a large number keeps what it can be": {Body: `{"result": 1e300}`, Want: values(1e300, "1e+300")},
@@ -59,10 +59,10 @@ func fixture() providertest.Fixture {
 			"null with white space": {Body: " null\n", Want: metric.Result{}},
 		},
 		Broken: map[string]providertest.Answer{
-			"104: a field that is not there": {Body: `{"other":1}`, WantErr: "Could not find JSONPath in body: result is not found"},
-			"a number instead of an object":  {Body: `12`, WantErr: "Could not find JSONPath in body: "},
-			"a body shorter than promised":   {Header: map[string]string{"Content-Length": "100"}, Body: `{"result":1`, WantErr: "unexpected EOF"},
-			"a redirect to nowhere":          {Status: 302, WantErr: "302"},
+			"a field that is not there":     {Body: `{"other":1}`, WantErr: "Could not find JSONPath in body: result is not found"}, // Covers: analysis edge 104.
+			"a number instead of an object": {Body: `12`, WantErr: "Could not find JSONPath in body: "},
+			"a body shorter than promised":  {Header: map[string]string{"Content-Length": "100"}, Body: `{"result":1`, WantErr: "unexpected EOF"},
+			"a redirect to nowhere":         {Status: 302, WantErr: "302"},
 		},
 		Echo: func(text string) providertest.Answer {
 			raw, _ := json.Marshal(map[string]string{"result": text}) // a string always encodes
@@ -78,9 +78,9 @@ func TestSettings(t *testing.T) {
 		metric v1alpha1.WebMetric
 		want   string
 	}{
-		"103: both bodies":        {v1alpha1.WebMetric{Method: "POST", Body: "a", JSONBody: []byte(`{}`)}, "use either Body or JSONBody; both cannot exists for WebMetric payload"},
-		"103: GET with a body":    {v1alpha1.WebMetric{Body: "a"}, "Body/JSONBody can only be used with POST or PUT WebMetric Method types"},
-		"103: GET with jsonBody":  {v1alpha1.WebMetric{Method: "GET", JSONBody: []byte(`{}`)}, "Body/JSONBody can only be used with POST or PUT WebMetric Method types"},
+		"both bodies":             {v1alpha1.WebMetric{Method: "POST", Body: "a", JSONBody: []byte(`{}`)}, "use either Body or JSONBody; both cannot exists for WebMetric payload"}, // Covers: analysis edge 103.
+		"GET with a body":         {v1alpha1.WebMetric{Body: "a"}, "Body/JSONBody can only be used with POST or PUT WebMetric Method types"},                                        // Covers: analysis edge 103.
+		"GET with jsonBody":       {v1alpha1.WebMetric{Method: "GET", JSONBody: []byte(`{}`)}, "Body/JSONBody can only be used with POST or PUT WebMetric Method types"},            // Covers: analysis edge 103.
 		"a method of its own":     {v1alpha1.WebMetric{Method: "BREW"}, `the method of a web metric must be GET, POST or PUT, but is "BREW"`},
 		"a URL that is none":      {v1alpha1.WebMetric{URL: "http://[::1"}, "read url: missing ']' in host"},
 		"no URL":                  {v1alpha1.WebMetric{}, "get ://: unsupported protocol scheme"},
@@ -96,7 +96,14 @@ func TestSettings(t *testing.T) {
 			if err == nil || !strings.HasPrefix(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
+			if New(Options{}).(metric.Checker).Check(requestOf(c.metric).Provider) == nil {
+				t.Error("it is refused by the first measurement only")
+			}
 		})
+	}
+	fine := requestOf(v1alpha1.WebMetric{URL: "http://127.0.0.1:1/{x}?a=b", JSONPath: "{.a}"}).Provider
+	if err := New(Options{}).(metric.Checker).Check(fine); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -127,10 +134,10 @@ func TestRequests(t *testing.T) {
 		metric v1alpha1.WebMetric
 		want   []string
 	}{
-		"GET is the default":                  {v1alpha1.WebMetric{URL: "/x"}, []string{"GET /x"}},
-		"103: POST with a body":               {v1alpha1.WebMetric{Method: "POST", Body: "hello"}, []string{"POST /  hello"}},
-		"PUT without a body":                  {v1alpha1.WebMetric{Method: "PUT"}, []string{"PUT /"}},
-		"105: a timeout of -1 is the default": {v1alpha1.WebMetric{TimeoutSeconds: -1}, []string{"GET /"}},
+		"GET is the default":             {v1alpha1.WebMetric{URL: "/x"}, []string{"GET /x"}},
+		"POST with a body":               {v1alpha1.WebMetric{Method: "POST", Body: "hello"}, []string{"POST /  hello"}}, // Covers: analysis edge 103.
+		"PUT without a body":             {v1alpha1.WebMetric{Method: "PUT"}, []string{"PUT /"}},
+		"a timeout of -1 is the default": {v1alpha1.WebMetric{TimeoutSeconds: -1}, []string{"GET /"}}, // Covers: analysis edge 105.
 		"jsonBody forces its content type": {
 			v1alpha1.WebMetric{Method: "POST", JSONBody: []byte(`{ "a": "b" }`), Headers: []v1alpha1.WebMetricHeader{{Key: "Content-Type", Value: "text/plain"}}},
 			[]string{`POST / application/json {"a":"b"}`},
@@ -192,7 +199,8 @@ func TestRequests(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("104: a status that is not 2xx has the published text", func(t *testing.T) {
+	// Covers: analysis edge 104.
+	t.Run("a status that is not 2xx has the published text", func(t *testing.T) {
 		_, _, err := ask(t, v1alpha1.WebMetric{}, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(404) })
 		if err == nil || err.Error() != "received non 2xx response code: 404" {
 			t.Error(err)
