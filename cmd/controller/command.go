@@ -57,7 +57,7 @@ func (f *flags) add(s *pflag.FlagSet) {
 	s.IntVar(&f.resync, "rollout-resync", 900, "longest time between two looks at an object, in seconds")
 	s.IntVar(&o.RolloutWorkers, "rollout-threads", 10, "Rollouts handled at a time")
 	s.IntVar(&o.ExperimentWorkers, "experiment-threads", 10, "Experiments handled at a time")
-	s.IntVar(&o.AnalysisWorkers, "analysis-threads", 30, "AnalysisRuns handled, and measurements taken, at a time")
+	s.IntVar(&o.AnalysisWorkers, "analysis-threads", 30, "AnalysisRuns handled at a time, and measurements taken of each source at a time")
 	s.IntVar(&o.ServiceWorkers, "service-threads", 10, "Services handled at a time")
 	s.Float32Var(&f.qps, "qps", 0, "requests to the API server per second; 0 leaves the limit to the API server")
 	s.IntVar(&o.Burst, "burst", 80, "requests to the API server in a burst, where --qps sets a limit")

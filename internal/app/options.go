@@ -39,7 +39,7 @@ type Options struct {
 	MetricsAddress, HealthAddress, PprofAddress string
 
 	// RolloutWorkers, ExperimentWorkers, AnalysisWorkers and ServiceWorkers are passes at a
-	// time: 10, 10, 30 and 10. MeasureWorkers are measurements at a time: 30.
+	// time: 10, 10, 30 and 10. MeasureWorkers are measurements of each source at a time: 30.
 	RolloutWorkers, ExperimentWorkers, AnalysisWorkers, ServiceWorkers, MeasureWorkers int
 	// MeasureTimeout bounds one measurement; 2 min.
 	MeasureTimeout time.Duration

@@ -49,8 +49,9 @@ type Pool struct {
 
 	ctx   context.Context
 	stop  context.CancelFunc
-	slots chan struct{}
+	width int // slots of each source
 	mu    sync.Mutex
+	lanes map[string]*lane
 	runs  map[loop.Key]*inHand
 	work  sync.WaitGroup
 }
@@ -86,13 +87,13 @@ const (
 	defaultWorkers        = 30
 )
 
-// NewPool makes a pool of so many workers, 0 for 30. Close ends it.
+// NewPool makes a pool that asks each source so many things at a time, 0 for 30. Close ends it.
 func NewPool(live client.Reader, workers int, now func() time.Time) *Pool {
 	if workers <= 0 {
 		workers = defaultWorkers
 	}
 	p := &Pool{Live: live, Timeout: defaultMeasureTimeout, Now: now, runs: map[loop.Key]*inHand{},
-		slots: make(chan struct{}, workers), Wake: func(context.Context, loop.Key) {}}
+		width: workers, lanes: map[string]*lane{}, Wake: func(context.Context, loop.Key) {}}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	return p
 }
@@ -169,12 +170,15 @@ func (p *Pool) start(j job) {
 	p.mu.Unlock()
 	go func() {
 		defer p.work.Done()
-		select {
-		case p.slots <- struct{}{}:
-			defer func() { <-p.slots }()
-		case <-ctx.Done():
+		source := ""
+		if j.index < len(j.run.Spec.Metrics) {
+			source = sourceOf(&j.run.Spec.Metrics[j.index].Provider)
+		}
+		leave, ok := p.enter(ctx, source)
+		if !ok {
 			return
 		}
+		defer leave()
 		o, secretsErr := p.measure(ctx, j)
 		if ctx.Err() == nil {
 			p.arrive(ctx, key, h, j, o, secretsErr)

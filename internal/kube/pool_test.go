@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -155,6 +157,51 @@ func TestABaselineIsAskedBesideTheCanary(t *testing.T) {
 				t.Errorf("%s, measured %q: %q; want %s %q %q", st.Phase, m.Value, m.Message, c.want, c.value, c.message)
 			}
 		})
+	}
+}
+
+func TestASourceThatHangsDelaysNoOther(t *testing.T) {
+	w, _, woken := measuring(t, analysisRun("rate"), func(ctx context.Context, r metric.Request) (metric.Result, error) {
+		if r.Provider.Prometheus.Address == "http://hangs" {
+			<-ctx.Done()
+			return metric.Result{}, ctx.Err()
+		}
+		return value(0)
+	})
+	p := w.runs.Pool
+	hanging := analysisRun("rate")
+	hanging.Spec.Metrics[0].Provider.Prometheus.Address = "http://hangs"
+	for i := range 500 {
+		run := hanging.DeepCopy()
+		run.Name, run.UID = fmt.Sprint("hangs-", i), types.UID(fmt.Sprint(i))
+		p.start(job{run: run, name: "rate"})
+	}
+	// The run is judged although as many measurements hang as are taken at a time, and more.
+	if st := w.finish(woken); st.Phase != v1alpha1.AnalysisPhaseFailed {
+		t.Errorf("phase %s: %s", st.Phase, st.Message)
+	}
+	p.Close()
+	if len(p.lanes) != 0 {
+		t.Errorf("sources that nobody asks are still there: %d", len(p.lanes))
+	}
+}
+
+func TestEverySourceHasItsOwnLane(t *testing.T) {
+	for want, m := range map[string]v1alpha1.MetricProvider{
+		"prometheus prom:9090": {Prometheus: &v1alpha1.PrometheusMetric{Address: "http://prom:9090/x"}},
+		"prometheus ":          {Prometheus: &v1alpha1.PrometheusMetric{}},
+		"web checks.shop":      {Web: &v1alpha1.WebMetric{URL: "https://checks.shop/a?b=c"}},
+		"web":                  {Web: &v1alpha1.WebMetric{URL: "http://[::1"}},
+		"graphite g":           {Graphite: &v1alpha1.GraphiteMetric{Address: "http://g"}},
+		"datadog":              {Datadog: &v1alpha1.DatadogMetric{}},
+		"job":                  {Job: &v1alpha1.JobMetric{}},
+		"influxdb a":           {Influxdb: &v1alpha1.InfluxdbMetric{Profile: "a"}},
+		"plugin a/b":           {Plugin: map[string]json.RawMessage{"a/b": nil}},
+		"":                     {},
+	} {
+		if got := sourceOf(&m); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 
