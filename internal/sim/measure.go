@@ -76,23 +76,31 @@ func (w *World) tellMeasured(r *run, outcomes []analysis.Outcome) {
 
 func (w *World) measure(r *run, m v1alpha1.Metric) analysis.Outcome {
 	out := analysis.Outcome{Name: m.Name, Metric: m, Started: w.Now}
+	out.Result, out.Err = w.ask(r, m)
+	if m.Baseline == nil || out.Err != "" {
+		return out
+	}
+	other := m
+	other.Name, other.Provider = m.Name+"."+metric.Stable, m.Baseline.Provider()
+	stable, problem := w.ask(r, other)
+	out.Result, out.Err = metric.Compare(out.Result, stable), problem
+	return out
+}
+
+// ask is one source; that of a baseline has the metric's name with ".stable" behind it.
+func (w *World) ask(r *run, m v1alpha1.Metric) (res metric.Result, problem string) {
 	answer := Reading{Value: []float64{1}}
 	if w.Metric != nil {
 		answer = w.Metric(Question{Metric: m, Image: w.imageOf(r.hash)})
 	}
-	switch {
-	case answer.Err != "":
-		out.Err = answer.Err
-	case answer.NoData:
-		out.Result = metric.Result{Kind: metric.NoData, Why: "the query returned no series"}
-	default:
-		text, err := json.Marshal(answer.Value)
-		if err != nil { // JSON has no NaN
-			text = fmt.Append(nil, answer.Value)
-		}
-		out.Result = metric.Result{Kind: metric.Values, Value: answer.Value, Display: string(text)}
+	if answer.Err != "" || answer.NoData {
+		return metric.Result{Kind: metric.NoData, Why: "the query returned no series"}, answer.Err
 	}
-	return out
+	text, err := json.Marshal(answer.Value)
+	if err != nil { // JSON has no NaN
+		text = fmt.Append(nil, answer.Value)
+	}
+	return metric.Result{Kind: metric.Values, Value: answer.Value, Display: string(text)}, ""
 }
 
 func (w *World) imageOf(hash string) string {
