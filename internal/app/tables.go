@@ -7,8 +7,10 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/kube"
+	"github.com/penstock-io/penstock/internal/metric/datadog"
 	"github.com/penstock-io/penstock/internal/metric/graphite"
 	"github.com/penstock-io/penstock/internal/metric/job"
+	"github.com/penstock-io/penstock/internal/metric/newrelic"
 	"github.com/penstock-io/penstock/internal/metric/prometheus"
 	"github.com/penstock-io/penstock/internal/metric/skywalking"
 	"github.com/penstock-io/penstock/internal/metric/web"
@@ -38,6 +40,10 @@ func Providers(s Sources) []kube.Measuring {
 		{Name: "web", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Web != nil },
 			Provider: web.New(web.Options{Client: s.Client})},
 		{Name: "job", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Job != nil }, Provider: job.New(s.Jobs)},
+		{Name: "datadog", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Datadog != nil },
+			Provider: datadog.New(datadog.Options{Client: s.Client, Secrets: s.Secrets, Env: s.Env})},
+		{Name: "newRelic", Uses: func(m *v1alpha1.MetricProvider) bool { return m.NewRelic != nil },
+			Provider: newrelic.New(newrelic.Options{Client: s.Client, Secrets: s.Secrets})},
 		{Name: "graphite", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Graphite != nil },
 			Provider: graphite.New(graphite.Options{Client: s.Client})},
 		{Name: "skywalking", Uses: func(m *v1alpha1.MetricProvider) bool { return m.SkyWalking != nil },
