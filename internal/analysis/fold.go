@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -18,10 +19,13 @@ const (
 	maxText = 1 << 10
 	// maxMetadata bounds the entries of a metadata map.
 	maxMetadata = 16
-	// tokenKey is where a measurement in flight keeps its token. Jobs use their
-	// published key, so that a run started by another controller is resumed.
-	tokenKey, jobKey = "resume-token", "job-name"
+	// tokenKey is where a measurement in flight keeps its token.
+	tokenKey = "resume-token"
 )
+
+// publishedTokens are the keys that the published providers use for it, so that a run
+// started by another controller is resumed.
+var publishedTokens = []string{"job-name", "canaryExecutionId"}
 
 // Outcome is what became of a Measure or a Stop.
 type Outcome struct {
@@ -149,7 +153,8 @@ func fill(m *v1alpha1.Measurement, o *Outcome, now time.Time) (counted bool) {
 		}
 	}
 	if m.Phase == v1alpha1.AnalysisPhaseRunning {
-		if m.Metadata[jobKey] != res.Token {
+		delete(m.Metadata, tokenKey)
+		if tokenOf(m) != res.Token {
 			m.Metadata = set(m.Metadata, tokenKey, res.Token)
 		}
 		return true
@@ -168,13 +173,14 @@ func verdictOf(res metric.Result) v1alpha1.AnalysisPhase {
 }
 
 func tokenOf(m *v1alpha1.Measurement) string {
-	switch {
-	case m == nil:
+	if m == nil {
 		return ""
-	case m.Metadata[tokenKey] != "":
-		return m.Metadata[tokenKey]
 	}
-	return m.Metadata[jobKey]
+	token := m.Metadata[tokenKey]
+	for _, k := range publishedTokens {
+		token = cmp.Or(token, m.Metadata[k])
+	}
+	return token
 }
 
 // text is a provider's text made fit for the status.

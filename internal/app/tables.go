@@ -10,9 +10,11 @@ import (
 	"github.com/penstock-io/penstock/internal/metric/datadog"
 	"github.com/penstock-io/penstock/internal/metric/graphite"
 	"github.com/penstock-io/penstock/internal/metric/job"
+	"github.com/penstock-io/penstock/internal/metric/kayenta"
 	"github.com/penstock-io/penstock/internal/metric/newrelic"
 	"github.com/penstock-io/penstock/internal/metric/prometheus"
 	"github.com/penstock-io/penstock/internal/metric/skywalking"
+	"github.com/penstock-io/penstock/internal/metric/wavefront"
 	"github.com/penstock-io/penstock/internal/metric/web"
 	"github.com/penstock-io/penstock/internal/traffic/gatewayapi"
 	"github.com/penstock-io/penstock/internal/traffic/istio"
@@ -44,6 +46,10 @@ func Providers(s Sources) []kube.Measuring {
 			Provider: datadog.New(datadog.Options{Client: s.Client, Secrets: s.Secrets, Env: s.Env})},
 		{Name: "newRelic", Uses: func(m *v1alpha1.MetricProvider) bool { return m.NewRelic != nil },
 			Provider: newrelic.New(newrelic.Options{Client: s.Client, Secrets: s.Secrets})},
+		{Name: "wavefront", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Wavefront != nil },
+			Provider: wavefront.New(wavefront.Options{Client: s.Client, Secrets: s.Secrets})},
+		{Name: "kayenta", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Kayenta != nil },
+			Provider: kayenta.New(kayenta.Options{Client: s.Client})},
 		{Name: "graphite", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Graphite != nil },
 			Provider: graphite.New(graphite.Options{Client: s.Client})},
 		{Name: "skywalking", Uses: func(m *v1alpha1.MetricProvider) bool { return m.SkyWalking != nil },

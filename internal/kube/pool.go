@@ -258,6 +258,9 @@ func (p *Pool) ask(ctx context.Context, j job, o *analysis.Outcome) {
 		Namespace: j.run.Namespace, Run: j.run.Name, RunUID: j.run.UID, Metric: j.name, Number: j.number, Provider: o.Metric.Provider,
 		Interval: interval, Now: o.Started, Token: j.token, Secrets: o.Secrets,
 	}
+	if at := j.run.Status.StartedAt; at != nil {
+		req.RunStarted = at.Time
+	}
 	switch {
 	case !j.stop:
 		o.Describe = provider.Describe(req)

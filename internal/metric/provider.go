@@ -38,8 +38,8 @@ type Request struct {
 	Provider v1alpha1.MetricProvider
 	// Interval is the metric's interval, 0 if it has none.
 	Interval time.Duration
-	// Now is the moment of the measurement.
-	Now time.Time
+	// Now is the moment of the measurement, RunStarted that of the run.
+	Now, RunStarted time.Time
 	// Token is what a Pending result gave; empty at the first call.
 	Token string
 	// Secrets are the values that came out of Secrets; they never appear in a
