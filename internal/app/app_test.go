@@ -155,7 +155,7 @@ func TestTablesAreUnambiguous(t *testing.T) {
 		"web": {Web: &v1alpha1.WebMetric{}}, "prometheus": {Prometheus: &v1alpha1.PrometheusMetric{}},
 		"datadog": {Datadog: &v1alpha1.DatadogMetric{}}, "newRelic": {NewRelic: &v1alpha1.NewRelicMetric{}},
 		"wavefront": {Wavefront: &v1alpha1.WavefrontMetric{}}, "kayenta": {Kayenta: &v1alpha1.KayentaMetric{}},
-		"job": {Job: &v1alpha1.JobMetric{}}, "graphite": {Graphite: &v1alpha1.GraphiteMetric{}}, "skywalking": {SkyWalking: &v1alpha1.SkyWalkingMetric{}},
+		"influxdb": {Influxdb: &v1alpha1.InfluxdbMetric{}}, "job": {Job: &v1alpha1.JobMetric{}}, "graphite": {Graphite: &v1alpha1.GraphiteMetric{}}, "skywalking": {SkyWalking: &v1alpha1.SkyWalkingMetric{}},
 	} {
 		if got := pick(p); len(got) != 1 || got[0] != name {
 			t.Errorf("%s: %v", name, got)

@@ -9,6 +9,7 @@ import (
 	"github.com/penstock-io/penstock/internal/kube"
 	"github.com/penstock-io/penstock/internal/metric/datadog"
 	"github.com/penstock-io/penstock/internal/metric/graphite"
+	"github.com/penstock-io/penstock/internal/metric/influxdb"
 	"github.com/penstock-io/penstock/internal/metric/job"
 	"github.com/penstock-io/penstock/internal/metric/kayenta"
 	"github.com/penstock-io/penstock/internal/metric/newrelic"
@@ -50,6 +51,8 @@ func Providers(s Sources) []kube.Measuring {
 			Provider: wavefront.New(wavefront.Options{Client: s.Client, Secrets: s.Secrets})},
 		{Name: "kayenta", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Kayenta != nil },
 			Provider: kayenta.New(kayenta.Options{Client: s.Client})},
+		{Name: "influxdb", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Influxdb != nil },
+			Provider: influxdb.New(influxdb.Options{Client: s.Client, Secrets: s.Secrets})},
 		{Name: "graphite", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Graphite != nil },
 			Provider: graphite.New(graphite.Options{Client: s.Client})},
 		{Name: "skywalking", Uses: func(m *v1alpha1.MetricProvider) bool { return m.SkyWalking != nil },
