@@ -15,3 +15,4 @@ go run ./hack/crd "$generated" config/crd
 controller_gen rbac:roleName=penstock-controller "paths={./internal/kube,./internal/app}" output:rbac:dir=config/rbac
 go run ./hack/reasons docs/reasons.md internal/rollout/reason.go internal/experiment/reason.go
 go run ./hack/cover
+go run ./hack/nodata

@@ -49,7 +49,7 @@ func fixture() providertest.Fixture {
 			"no targets":    {Body: "[]", Want: metric.Result{Value: empty.Value, Why: "no values found: the query matches no series"}},
 			"no datapoints": {Body: points(""), Want: metric.Result{Value: empty.Value, Why: "no values found: the series has no datapoints"}},
 			"only nulls":    {Body: points("[null,1],[null,2]"), Want: metric.Result{Value: empty.Value, Why: "all datapoints are null"}},
-			"null":          {Body: "null", Want: empty},
+			"null":          {Body: "null", Want: metric.Result{Value: empty.Value, Why: "no values found: the query matches no series"}},
 		},
 		Broken: map[string]providertest.Answer{
 			"an error page":       {Status: 400, Body: "missing\ntarget", WantErr: "error response: missing target (status 400)"}, // Covers: analysis edge 113.

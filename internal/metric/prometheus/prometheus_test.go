@@ -89,7 +89,7 @@ func fixture() providertest.Fixture {
 			"null for the series":    {Body: ok("vector", "null"), Want: metric.Result{Value: []float64{}, Why: "the query returned no series"}},
 			"a scalar NaN":           {Body: ok("scalar", `[1,"NaN"]`), Want: metric.Result{Value: math.NaN(), Why: "the query returned NaN"}}, // Covers: analysis edge 88.
 			"a vector of NaN":        {Body: vector("NaN", "NaN"), Want: metric.Result{Value: []float64{math.NaN(), math.NaN()}, Why: "the query returned only NaN"}},
-			"a matrix of no samples": {Body: ok("matrix", `[{"metric":{},"values":[]}]`), Want: metric.Result{Value: []float64{}}},
+			"a matrix of no samples": {Body: ok("matrix", `[{"metric":{},"values":[]}]`), Want: metric.Result{Value: []float64{}, Why: "the query returned no series"}},
 		},
 		Broken: map[string]providertest.Answer{
 			"HTML":               {Body: "<html>\n<body>hello</body>", WantErr: "bad_response: "},

@@ -45,7 +45,7 @@ func fixture() providertest.Fixture {
 		NoData: map[string]providertest.Answer{
 			"null":             {Body: `{"data":null}`, Want: metric.Result{Why: "no results returned from SkyWalking query"}},
 			"no data at all":   {Body: `{}`, Want: metric.Result{Why: "no results returned from SkyWalking query"}},
-			"nothing but null": {Body: `{"data":{"m":{"values":[{"value":null}]}}}`, Want: metric.Result{Value: map[string]any{"m": map[string]any{"values": []any{map[string]any{"value": nil}}}}}},
+			"nothing but null": {Body: `{"data":{"m":{"values":[{"value":null}]}}}`, Want: metric.Result{Value: map[string]any{"m": map[string]any{"values": []any{map[string]any{"value": nil}}}}, Why: "no results returned from SkyWalking query"}},
 		},
 		Broken: map[string]providertest.Answer{
 			"an error beside data": {Body: `{"data":{"m":1},"errors":[{"message":"no such\nservice"}]}`, WantErr: "graphql: no such service"},

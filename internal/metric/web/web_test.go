@@ -56,7 +56,7 @@ func fixture() providertest.Fixture {
 			"null for the answer":   {Body: "null", Want: metric.Result{Why: "the answer is null"}},
 			"null at the jsonPath":  {Body: `{"result":null}`, Want: metric.Result{Why: "the value at the jsonPath is null"}},
 			"an empty list":         {Body: `{"result":[]}`, Want: metric.Result{Value: []any{}, Why: "the value at the jsonPath is an empty list"}},
-			"null with white space": {Body: " null\n", Want: metric.Result{}},
+			"null with white space": {Body: " null\n", Want: metric.Result{Why: "the answer is null"}},
 		},
 		Broken: map[string]providertest.Answer{
 			"a field that is not there":     {Body: `{"other":1}`, WantErr: "Could not find JSONPath in body: result is not found"}, // Covers: analysis edge 104.
