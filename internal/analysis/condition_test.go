@@ -60,7 +60,7 @@ func TestConditions(t *testing.T) {
 		"a condition without end is an error":         {success: strings.Repeat("(", 20000), result: 1.0, want: errored},
 
 		// no data: 3.3 with our answers
-		"index into nothing":                                  {success: "result[0] >= 0.95", result: empty, want: unsure, message: "no data: the result is an empty list (noData: Inconclusive)"}, // Covers: analysis edge 73.
+		"index into nothing":                                  {success: "result[0] >= 0.95", result: empty, want: unsure, message: "no data: the result is an empty list (noData: Inconclusive)"}, // Covers: analysis edge 73, outage 57.
 		"all of nothing":                                      {success: "all(result, # > 0.9)", result: empty, want: unsure},                                                                      // Covers: analysis edge 74.
 		"none of nothing":                                     {success: "none(result, # > 0.9)", result: empty, want: unsure},
 		"any of nothing":                                      {success: "any(result, # > 0.9)", result: empty, want: unsure},

@@ -92,6 +92,7 @@ func TestWhatAProviderRefusesEndsARunBeforeItStarts(t *testing.T) {
 	}
 }
 
+// Covers: outage 63.
 func TestRetention(t *testing.T) {
 	cases := map[string]struct {
 		rules []v1alpha1.MeasurementRetention

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,13 +16,16 @@ import (
 )
 
 const (
-	defaultAddress = "https://api.datadoghq.com"
 	// defaultInterval is how far a metric looks back, and defaultTimeout its time limit,
 	// where it says nothing: the defaults of the published CRD.
 	defaultInterval = 5 * time.Minute
 	defaultTimeout  = 10 * time.Second
-	// maxShown is how much of an answer an error shows, in bytes.
-	maxShown = 200
+	// maxAnswer is the most that is read of one answer, in bytes: v1 answers with all points
+	// of all series, of which only the first is used.
+	maxAnswer = 8 << 20
+	// maxShown is how much of an answer an error shows, and maxLabel how much of it names a
+	// group, in bytes.
+	maxShown, maxLabel = 200, 512
 )
 
 // Options are what the process gives.
@@ -53,8 +57,13 @@ func (*provider) Describe(metric.Request) map[string]string { return nil }
 
 // Check implements metric.Checker.
 func (*provider) Check(m v1alpha1.MetricProvider) error {
-	_, err := settingsOf(m.Datadog)
-	return err
+	if m.Datadog == nil {
+		return errors.New("datadog: is not set")
+	}
+	if _, err := settingsOf(m.Datadog); err != nil {
+		return err
+	}
+	return checkRef(m.Datadog.SecretRef)
 }
 
 // settings are those of a metric, checked.
@@ -69,8 +78,6 @@ func settingsOf(m *v1alpha1.DatadogMetric) (s settings, err error) {
 	switch v1 := m.ApiVersion == "" || m.ApiVersion == "v1"; {
 	case m.ApiVersion != "" && m.ApiVersion != "v1" && m.ApiVersion != "v2":
 		return s, fmt.Errorf("apiVersion must be v1 or v2, but is %q", m.ApiVersion)
-	case m.Query == "" && len(m.Queries) == 0 && v1:
-		return s, errors.New("Query is empty. API Version v1 only supports using the query parameter in your Analysis Template.") //nolint:staticcheck // published text
 	case m.Query == "" && len(m.Queries) == 0:
 		return s, errors.New("Must have either a query or queries." + review)
 	case m.Query != "" && len(m.Queries) > 0:
@@ -86,6 +93,9 @@ func settingsOf(m *v1alpha1.DatadogMetric) (s settings, err error) {
 	}
 	if s.back, err = m.Interval.Duration(); err != nil {
 		return s, fmt.Errorf("interval: %w", err)
+	}
+	if s.back < 0 || m.Interval != "" && s.back == 0 {
+		return s, errors.New("interval must be a positive duration (e.g. 5m)." + review)
 	}
 	if s.limit, err = m.RequestTimeout.Duration(); err != nil {
 		return s, fmt.Errorf("Could not parse the request timeout: %w."+review, err) //nolint:staticcheck // published text
@@ -108,11 +118,11 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 		return metric.Result{}, metric.Sentence(err, r.Secrets)
 	}
 	keys, err := p.credentials(ctx, r.Namespace, m.SecretRef)
-	secrets := append(append([]string(nil), r.Secrets...), keys.api, keys.app)
+	secrets := append(r.Credentials(v1alpha1.Authentication{}, nil, keys.address), keys.api, keys.app)
 	if err != nil {
 		return metric.Result{}, metric.Sentence(err, secrets)
 	}
-	res, err := p.measure(ctx, s, keys, r.Now)
+	res, err := p.measure(ctx, s, keys, r.Now, shortener(secrets))
 	res.Display = metric.Redact(res.Display, secrets)
 	for k, v := range res.Metadata {
 		res.Metadata[k] = metric.Redact(v, secrets)
@@ -123,68 +133,52 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 	return res, metric.Sentence(err, secrets)
 }
 
-func (p *provider) measure(ctx context.Context, s settings, keys credentials, now time.Time) (metric.Result, error) {
-	ask, read := askV1, readV1
+func (p *provider) measure(ctx context.Context, s settings, keys credentials, now time.Time, cut shorten) (metric.Result, error) {
+	path, ask, read := "/api/v1/query", askV1, readV1
 	if s.ApiVersion == "v2" {
-		ask, read = askV2, readV2
+		path, ask, read = "/api/v2/query/scalar", askV2, readV2
 	}
-	req, err := ask(ctx, s, keys.address, now)
+	at, err := keys.at(path)
+	if err != nil {
+		return metric.Result{}, err
+	}
+	req, err := ask(ctx, s, at, now)
 	if err != nil {
 		return metric.Result{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("DD-API-KEY", keys.api)
 	req.Header.Set("DD-APPLICATION-KEY", keys.app)
-	a, err := p.options.Client.Do(ctx, req, outbound.Call{Limit: s.limit})
+	a, err := p.options.Client.Do(ctx, req, outbound.Call{Limit: s.limit, MaxAnswer: maxAnswer})
 	if err != nil {
 		return metric.Result{}, err
 	}
-	switch shown := strings.ToValidUTF8(string(a.Body[:min(len(a.Body), maxShown)]), ""); a.Status {
+	switch a.Status {
 	case http.StatusOK:
-		return read(a.Body)
+		return read(a.Body, cut)
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return metric.Result{}, fmt.Errorf("received authentication error response code: %v %s", a.Status, shown)
+		return metric.Result{}, fmt.Errorf("received authentication error response code: %v %s", a.Status, cut(string(a.Body), maxShown))
 	default:
-		return metric.Result{}, fmt.Errorf("received non 2xx response code: %v %s", a.Status, shown)
+		return metric.Result{}, fmt.Errorf("received non 2xx response code: %v %s", a.Status, cut(string(a.Body), maxShown))
 	}
 }
 
-// credentials are what a request needs.
-type credentials struct{ address, api, app string }
+// shorten is text of the server, without secrets, of which at most so many bytes are left.
+type shorten func(text string, most int) string
 
-// credentials looks, in this order, at the Secret that the metric names, the environment,
-// and the Secret "datadog" of the controller (analysis-traffic.md §4.2).
-func (p *provider) credentials(ctx context.Context, namespace string, ref v1alpha1.SecretRef) (credentials, error) {
-	switch {
-	case ref.Name != "" && ref.Namespaced:
-		return p.fromSecret(ctx, namespace, ref.Name)
-	case ref.Name != "":
-		return p.fromSecret(ctx, "", ref.Name)
-	case ref.Namespaced:
-		return credentials{}, errors.New("secret name is required for namespaced credentials")
+// shortener replaces the secrets before it cuts: a cut inside a secret would leave a part
+// that nobody recognizes.
+func shortener(secrets []string) shorten {
+	return func(text string, most int) string {
+		text = metric.Redact(text, secrets)
+		return strings.ToValidUTF8(text[:min(len(text), most)], "")
 	}
-	env := credentials{p.options.Env("DD_ADDRESS"), p.options.Env("DD_API_KEY"), p.options.Env("DD_APP_KEY")}
-	if env.address != "" && env.api != "" && env.app != "" {
-		return env, nil
-	}
-	c, err := p.fromSecret(ctx, "", "datadog")
-	if errors.Is(err, metric.ErrNoSecret) {
-		return c, errors.New("failed to find the credentials for datadog metrics provider")
-	}
-	return c, err
 }
 
-func (p *provider) fromSecret(ctx context.Context, namespace, name string) (credentials, error) {
-	if p.options.Secrets == nil {
-		return credentials{}, errors.New("failed to find the credentials for datadog metrics provider")
-	}
-	data, err := p.options.Secrets(ctx, namespace, name)
-	if err != nil {
-		return credentials{}, fmt.Errorf("read the credentials of datadog: %w", err)
-	}
-	c := credentials{cmp.Or(string(data["address"]), defaultAddress), string(data["api-key"]), string(data["app-key"])}
-	if c.api == "" || c.app == "" {
-		return c, fmt.Errorf("failed to find the credentials for datadog metrics provider: secret %s needs api-key and app-key", name)
-	}
-	return c, nil
+func number(v float64) metric.Result {
+	return metric.Result{Kind: metric.Values, Value: v, Display: strconv.FormatFloat(v, 'f', -1, 64)}
+}
+
+func none(display, why string) metric.Result {
+	return metric.Result{Kind: metric.NoData, Display: display, Why: why}
 }

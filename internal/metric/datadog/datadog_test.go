@@ -64,7 +64,7 @@ func TestContractOfV1(t *testing.T) {
 		"zero is data":                       {Body: points("[1,0]"), Want: data(0.0, "0")},
 		"an earlier null does not matter":    {Body: points("[1,null],[2,3]"), Want: data(3.0, "3")},
 	}
-	// Covers: analysis edge 95.
+	// Covers: analysis edge 95, outage 59.
 	f.NoData = map[string]providertest.Answer{
 		"no series":         {Body: `{"status":"ok","series":[]}`, Want: metric.Result{Why: "the query returned no series"}},
 		"no points":         {Body: points(""), Want: metric.Result{Why: "the first series has no points"}},

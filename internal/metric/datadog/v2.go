@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -29,7 +30,7 @@ type bodyV2 struct {
 }
 
 type attributes struct {
-	Formulas []formula `json:"formulas,omitempty"`
+	Formulas []formula `json:"formulas"`
 	From     int64     `json:"from"`
 	Queries  []queryV2 `json:"queries"`
 	To       int64     `json:"to"`
@@ -47,14 +48,14 @@ type queryV2 struct {
 }
 
 // askV2 asks for one value per group; times are Unix milliseconds.
-func askV2(ctx context.Context, s settings, address string, now time.Time) (*http.Request, error) {
+func askV2(ctx context.Context, s settings, at string, now time.Time) (*http.Request, error) {
 	queries := s.Queries
 	if s.Query != "" {
 		queries = map[string]string{"query": s.Query}
 	}
 	var b bodyV2
 	b.Data.Type = "scalar_request"
-	b.Data.Attributes = attributes{From: now.Add(-s.back).UnixMilli(), To: now.UnixMilli()}
+	b.Data.Attributes = attributes{From: now.Add(-s.back).UnixMilli(), To: now.UnixMilli(), Formulas: []formula{}}
 	for _, name := range slices.Sorted(maps.Keys(queries)) {
 		b.Data.Attributes.Queries = append(b.Data.Attributes.Queries,
 			queryV2{Aggregator: cmp.Or(s.Aggregator, "last"), DataSource: "metrics", Name: name, Query: queries[name]})
@@ -66,9 +67,9 @@ func askV2(ctx context.Context, s settings, address string, now time.Time) (*htt
 	if err != nil {
 		return nil, fmt.Errorf("write the query: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(address, "/")+"/api/v2/query/scalar", bytes.NewReader(raw))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at, bytes.NewReader(raw))
 	if err != nil {
-		return nil, errors.New("read the address of datadog: it is no URL")
+		return nil, fmt.Errorf("write the request: %w", err)
 	}
 	return req, nil
 }
@@ -81,7 +82,7 @@ type column struct {
 }
 
 // readV2 takes the first column of numbers, without those that are null.
-func readV2(body []byte) (metric.Result, error) {
+func readV2(body []byte, cut shorten) (metric.Result, error) {
 	var answer struct {
 		Data struct {
 			Attributes struct {
@@ -91,47 +92,88 @@ func readV2(body []byte) (metric.Result, error) {
 		Errors json.RawMessage `json:"errors"`
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return metric.Result{}, fmt.Errorf("Could not parse JSON body: %w", err) //nolint:staticcheck // published text
+		return metric.Result{}, fmt.Errorf("Could not parse JSON body: %s", cut(err.Error(), maxShown)) //nolint:staticcheck // published text
 	}
-	if text := string(answer.Errors); text != "" && text != "null" && text != `""` && text != "[]" {
-		return metric.Result{}, fmt.Errorf("There were errors in your query: %s", cut(text)) //nolint:staticcheck // published text
+	if text := errorsIn(answer.Errors); text != "" {
+		return metric.Result{}, fmt.Errorf("There were errors in your query: %s", cut(text, maxShown)) //nolint:staticcheck // published text
 	}
 	columns := answer.Data.Attributes.Columns
 	at := slices.IndexFunc(columns, func(c column) bool { return c.Type == "number" || c.Type == "" })
-	if at < 0 {
-		return none("the query returned no numbers"), nil
+	switch {
+	case at < 0:
+		return none("[]", "the query returned no numbers"), nil
+	case len(columns[at].Values) == 0:
+		return none("[]", "the query returned no values"), nil
 	}
 	labels, grouped, err := labelsOf(columns)
 	if err != nil {
 		return metric.Result{}, err
 	}
-	var groups []group
-	for i, raw := range columns[at].Values {
-		text := strings.Trim(string(raw), `"`)
-		if text == "null" {
-			continue
-		}
-		v, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			return metric.Result{}, fmt.Errorf("could not parse numeric value %q in column %q: %w", cut(text), cut(columns[at].Name), errors.Unwrap(err))
-		}
-		g := group{Value: v}
-		if i < len(labels) {
-			g.Name = labels[i]
-		}
-		groups = append(groups, g)
-	}
+	groups, err := groupsOf(columns[at], labels, cut)
 	switch {
+	case err != nil:
+		return metric.Result{}, err
 	case len(groups) == 0:
-		return none("the query returned only null"), nil
+		return none("[]", "the query returned only null"), nil
 	case !grouped:
 		return number(groups[0].Value), nil
 	}
 	return ofGroups(groups)
 }
 
-func none(why string) metric.Result {
-	return metric.Result{Kind: metric.NoData, Display: "[]", Why: why}
+// errorsIn is the text of a member that the documentation calls a string, and that holds a
+// list of strings where the API refuses a request; "" for none.
+func errorsIn(raw json.RawMessage) string {
+	var text string
+	if len(raw) == 0 || json.Unmarshal(raw, &text) == nil {
+		return text
+	}
+	var list []string
+	if json.Unmarshal(raw, &list) == nil {
+		return strings.Join(list, "; ")
+	}
+	return string(raw)
+}
+
+// groupsOf are the values of a column that are there, each with its label.
+func groupsOf(c column, labels []string, cut shorten) ([]group, error) {
+	var groups []group
+	for i, raw := range c.Values {
+		v, text, err := numeric(raw)
+		if err != nil {
+			return nil, fmt.Errorf("could not parse numeric value %q in column %q: %w", cut(text, maxShown), cut(c.Name, maxShown), err)
+		}
+		if math.IsNaN(v) {
+			continue
+		}
+		g := group{Value: v}
+		if i < len(labels) {
+			g.Name = cut(labels[i], maxLabel)
+		}
+		groups = append(groups, g)
+	}
+	return groups, nil
+}
+
+// numeric is one value of a column, NaN for none: null, or the word. A number in quotes is
+// one too; infinity, which JSON does not have, is none.
+func numeric(raw json.RawMessage) (v float64, text string, err error) {
+	text = string(raw)
+	if text == "null" {
+		return math.NaN(), text, nil
+	}
+	if raw[0] == '"' {
+		if err := json.Unmarshal(raw, &text); err != nil {
+			return 0, text, err
+		}
+	}
+	if v, err = strconv.ParseFloat(text, 64); err != nil {
+		return 0, text, errors.Unwrap(err)
+	}
+	if math.IsInf(v, 0) {
+		return 0, text, strconv.ErrRange
+	}
+	return v, text, nil
 }
 
 // labelsOf joins the labels of all group columns, row by row.

@@ -44,7 +44,7 @@ func fixture() providertest.Fixture {
 			"only the first target counts":       {Body: points("[1,1]"), Want: values("[1.000000]", 1)},
 			"NaN among others is a number of it": {Body: points(`["nan",1],[1,2]`), Want: values("[NaN,1.000000]", math.NaN(), 1)},
 		},
-		// Covers: analysis edge 113.
+		// Covers: analysis edge 113, outage 58.
 		NoData: map[string]providertest.Answer{
 			"no targets":    {Body: "[]", Want: metric.Result{Value: empty.Value, Why: "no values found: the query matches no series"}},
 			"no datapoints": {Body: points(""), Want: metric.Result{Value: empty.Value, Why: "no values found: the series has no datapoints"}},

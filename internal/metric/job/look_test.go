@@ -74,7 +74,7 @@ func imageReadings() map[string]reading {
 	failing := container("c", waiting("ImagePullBackOff", `Back-off pulling image "i"`))
 	message := "Pod p, container c has terminal error (ImagePullBackOff): Back-off pulling image \"i\"\n"
 	return map[string]reading{
-		// Covers: analysis edge 109.
+		// Covers: analysis edge 109, outage 68.
 		"an image that cannot be pulled": {made(request(), active), []*corev1.Pod{pod(job, "p", failing)}, inconclusive(message)},
 		// Covers: analysis edge 109.
 		"the image of an init container": {made(request(), active), []*corev1.Pod{pod(job, "p", func(p *corev1.Pod) {
