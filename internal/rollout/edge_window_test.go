@@ -101,7 +101,7 @@ func TestARollbackWithinTheWindowMovesOnlyWhatPodsCarry(t *testing.T) {
 	does(t, rollout.Decide(s), "renumber v2 to revision 4", "set split Stable v3 0 + Canary v2 100")
 }
 
-// Covers: edge 154, outage 69.
+// Covers: edge 154, outage 69, analysis edge 127.
 func TestNothingIsMeasuredWithinTheWindow(t *testing.T) {
 	measured := []mod{steps(inline("errors"), pause()), canary(func(c *v1alpha1.CanaryStrategy) {
 		c.Analysis = &v1alpha1.RolloutAnalysisBackground{RolloutAnalysis: *inline("errors").Analysis}
