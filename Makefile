@@ -42,11 +42,12 @@ story: ## Run the stories (STORY=name for one) and print their logs.
 	$(GO) test ./internal/story -run 'TestStories/$(STORY)' -v
 
 .PHONY: long
-long: ## Ten times as many random rollouts, a wider search, a million odd rollouts.
+long: ## Ten times as many random rollouts, a wider search, a million odd rollouts and conditions, fifty kills.
 	$(GO) test ./internal/rollout -run TestSearchFinds -more 1 -timeout 60m -v
 	$(GO) test ./internal/rollout -run TestOddRollouts -inputs 1000000 -timeout 60m -v
 	$(GO) test ./internal/experiment -run Search -lives 40000 -timeout 60m
 	$(GO) test ./internal/sim -run Laws -runs 100000 -timeout 60m -v
+	$(GO) test ./internal/analysis -run '^$$' -fuzz FuzzConditions -fuzztime 1000000x -timeout 60m
 	cd sandbox && $(GO) test ./chaos -kills 50 -rollouts 20 -timeout 60m -v
 
 .PHONY: e2e
