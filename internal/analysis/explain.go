@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/metric"
 )
 
 // What an explanation shows of each part, in bytes.
@@ -29,8 +30,11 @@ func explain(r *v1alpha1.MetricResult, m *v1alpha1.Metric) string {
 	if often := howOften(r); often != "" {
 		parts = append(parts, often)
 	}
-	if q := asked(r); q != "" {
+	if q := asked(r, ""); q != "" {
 		parts = append(parts, "asked "+short(q, maxShownText))
+	}
+	if q := asked(r, metric.Stable+"."); q != "" {
+		parts = append(parts, "for stable "+short(q, maxShownText))
 	}
 	return strings.Join(parts, "; ")
 }
@@ -74,10 +78,10 @@ func howOften(r *v1alpha1.MetricResult) string {
 }
 
 // asked is the query with its args filled in, as the provider describes it: the published
-// keys begin with Resolved.
-func asked(r *v1alpha1.MetricResult) string {
+// keys begin with Resolved, those of a baseline with stable before it.
+func asked(r *v1alpha1.MetricResult, of string) string {
 	for _, k := range sortedKeys(r.Metadata) {
-		if strings.HasPrefix(k, "Resolved") {
+		if strings.HasPrefix(k, of+"Resolved") {
 			return strings.Join(strings.Fields(r.Metadata[k]), " ")
 		}
 	}

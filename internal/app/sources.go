@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/internal/metric"
+	"github.com/penstock-io/penstock/internal/metric/awsauth"
 	"github.com/penstock-io/penstock/internal/metric/job"
 	"github.com/penstock-io/penstock/internal/metric/outbound"
 )
@@ -34,6 +35,8 @@ type Sources struct {
 	PrometheusAddress string
 	// Env reads the controller's environment.
 	Env func(string) string
+	// AWS finds the credentials to sign requests with; nil means the SDK's default chain.
+	AWS *awsauth.Source
 	// Jobs is where the Jobs of job metrics run.
 	Jobs job.Options
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/kube"
+	"github.com/penstock-io/penstock/internal/metric/cloudwatch"
 	"github.com/penstock-io/penstock/internal/metric/datadog"
 	"github.com/penstock-io/penstock/internal/metric/graphite"
 	"github.com/penstock-io/penstock/internal/metric/influxdb"
@@ -39,9 +40,9 @@ func Routers(reader client.Reader, writer client.Client, istioAPIVersion string,
 func Providers(s Sources) []kube.Measuring {
 	return []kube.Measuring{
 		{Name: "prometheus", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Prometheus != nil },
-			Provider: prometheus.New(prometheus.Options{Address: s.PrometheusAddress, Client: s.Client})},
+			Provider: prometheus.New(prometheus.Options{Address: s.PrometheusAddress, Client: s.Client, AWS: s.AWS})},
 		{Name: "web", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Web != nil },
-			Provider: web.New(web.Options{Client: s.Client})},
+			Provider: web.New(web.Options{Client: s.Client, AWS: s.AWS})},
 		{Name: "job", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Job != nil }, Provider: job.New(s.Jobs)},
 		{Name: "datadog", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Datadog != nil },
 			Provider: datadog.New(datadog.Options{Client: s.Client, Secrets: s.Secrets, Env: s.Env})},
@@ -51,6 +52,8 @@ func Providers(s Sources) []kube.Measuring {
 			Provider: wavefront.New(wavefront.Options{Client: s.Client, Secrets: s.Secrets})},
 		{Name: "kayenta", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Kayenta != nil },
 			Provider: kayenta.New(kayenta.Options{Client: s.Client})},
+		{Name: "cloudWatch", Uses: func(m *v1alpha1.MetricProvider) bool { return m.CloudWatch != nil },
+			Provider: cloudwatch.New(cloudwatch.Options{Client: s.Client, AWS: s.AWS})},
 		{Name: "influxdb", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Influxdb != nil },
 			Provider: influxdb.New(influxdb.Options{Client: s.Client, Secrets: s.Secrets})},
 		{Name: "graphite", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Graphite != nil },

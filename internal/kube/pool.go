@@ -296,6 +296,12 @@ func (p *Pool) compare(ctx context.Context, req metric.Request, o *analysis.Outc
 	if provider == nil {
 		return fmt.Errorf("no valid provider in the baseline of metric '%s'", req.Metric)
 	}
+	for k, v := range provider.Describe(req) {
+		if o.Describe == nil {
+			o.Describe = map[string]string{}
+		}
+		o.Describe[metric.Stable+"."+k] = v
+	}
 	stable, err := provider.Measure(ctx, req)
 	if err != nil {
 		return fmt.Errorf("baseline: %w", err)

@@ -115,6 +115,12 @@ func (r Request) Credentials(auth v1alpha1.Authentication, headers []v1alpha1.We
 	return all
 }
 
+// Asked is what Describe returns for a query: under the published form of the key,
+// ResolvedPrometheusQuery for Prometheus, without secrets.
+func Asked(kind, query string, secrets []string) map[string]string {
+	return map[string]string{"Resolved" + kind + "Query": Redact(query, secrets)}
+}
+
 // Sentence is an error in one line without secrets; nil stays nil.
 func Sentence(err error, secrets []string) error {
 	if err == nil {

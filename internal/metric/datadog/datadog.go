@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,8 +54,25 @@ func New(o Options) metric.Provider {
 
 type provider struct{ options Options }
 
-// Describe shows nothing: the query may hold a secret.
-func (*provider) Describe(metric.Request) map[string]string { return nil }
+// Describe shows the query as it is sent; of several also the formula.
+func (*provider) Describe(r metric.Request) map[string]string {
+	m := r.Provider.Datadog
+	if m == nil {
+		return nil
+	}
+	text := m.Query
+	if m.Formula != "" {
+		text = m.Formula
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Queries)) {
+		if text == "" {
+			text = m.Queries[name]
+		} else {
+			text += fmt.Sprintf("; %s = %s", name, m.Queries[name])
+		}
+	}
+	return metric.Asked("Datadog", text, r.Secrets)
+}
 
 // Check implements metric.Checker.
 func (*provider) Check(m v1alpha1.MetricProvider) error {

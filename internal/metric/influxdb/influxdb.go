@@ -52,8 +52,13 @@ func New(o Options) metric.Provider {
 
 type provider struct{ options Options }
 
-// Describe shows nothing: the query may hold a secret.
-func (*provider) Describe(metric.Request) map[string]string { return nil }
+// Describe shows the query as it is sent.
+func (*provider) Describe(r metric.Request) map[string]string {
+	if r.Provider.Influxdb == nil {
+		return nil
+	}
+	return metric.Asked("Influxdb", r.Provider.Influxdb.Query, r.Secrets)
+}
 
 // Measure sends the query; the result is the list of all records' values.
 func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result, error) {

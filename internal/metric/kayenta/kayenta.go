@@ -45,8 +45,14 @@ func New(o Options) metric.Provider {
 
 type provider struct{ options Options }
 
-// Describe shows nothing.
-func (*provider) Describe(metric.Request) map[string]string { return nil }
+// Describe names the canary configuration that is judged by.
+func (*provider) Describe(r metric.Request) map[string]string {
+	m := r.Provider.Kayenta
+	if m == nil {
+		return nil
+	}
+	return metric.Asked("Kayenta", fmt.Sprintf("%s of %s at %s", m.CanaryConfigName, m.Application, m.Address), r.Secrets)
+}
 
 // Check implements metric.Checker.
 func (*provider) Check(m v1alpha1.MetricProvider) error { return check(m.Kayenta) }

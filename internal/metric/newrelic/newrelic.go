@@ -59,7 +59,7 @@ func (*provider) Describe(r metric.Request) map[string]string {
 	if r.Provider.NewRelic == nil {
 		return nil
 	}
-	return map[string]string{"ResolvedNewRelicQuery": metric.Redact(r.Provider.NewRelic.Query, r.Secrets)}
+	return metric.Asked("NewRelic", r.Provider.NewRelic.Query, r.Secrets)
 }
 
 // Check implements metric.Checker.

@@ -2,6 +2,6 @@
 // API, through the official client: POST, and GET where the server refuses POST.
 //
 // A scalar is a number, a vector the list of its series, a matrix the list of all its
-// samples. No series, and nothing but NaN, is NoData. Requests signed for AWS (sigv4)
-// are refused with an error, because this build cannot sign.
+// samples. No series, and nothing but NaN, is NoData. Requests to Amazon's managed
+// Prometheus are signed with the controller's credentials (sigv4).
 package prometheus

@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/metric"
+	"github.com/penstock-io/penstock/internal/metric/awsauth"
 	"github.com/penstock-io/penstock/internal/metric/outbound"
 )
 
@@ -31,12 +32,17 @@ type Options struct {
 	Address string
 	// Client makes the requests; nil means one that refuses no address.
 	Client *outbound.Client
+	// AWS finds the credentials to sign with; nil means the SDK's default chain.
+	AWS *awsauth.Source
 }
 
 // New returns the provider.
 func New(o Options) metric.Provider {
 	if o.Client == nil {
 		o.Client = outbound.New(nil)
+	}
+	if o.AWS == nil {
+		o.AWS = awsauth.New(nil)
 	}
 	return &provider{o}
 }
@@ -49,20 +55,20 @@ func (p *provider) Describe(r metric.Request) map[string]string {
 	if m == nil {
 		return nil
 	}
-	return map[string]string{"ResolvedPrometheusQuery": metric.Redact(m.Query, r.Credentials(m.Authentication, m.Headers, m.Address))}
+	return metric.Asked("Prometheus", m.Query, r.Credentials(m.Authentication, m.Headers, m.Address))
 }
 
 // Check implements metric.Checker.
 func (p *provider) Check(m v1alpha1.MetricProvider) error {
 	_, noLimit := timeout(m.Prometheus)
-	address, noAddress := p.address(m.Prometheus)
+	_, noAddress := p.address(m.Prometheus)
 	_, noWindow := windowOf(m.Prometheus, time.Now())
 	for _, err := range []error{noLimit, noAddress, noWindow} {
 		if err != nil {
 			return err
 		}
 	}
-	return settings(m.Prometheus.Authentication, address)
+	return settings(m.Prometheus.Authentication)
 }
 
 // Measure queries Prometheus.
@@ -71,8 +77,8 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 	if m == nil {
 		return metric.Result{}, fmt.Errorf("metric %s has no prometheus provider", r.Metric)
 	}
-	secrets := r.Credentials(m.Authentication, m.Headers, m.Address)
-	res, err := p.measure(ctx, r, m)
+	res, secrets, err := p.measure(ctx, r, m)
+	secrets = append(secrets, r.Credentials(m.Authentication, m.Headers, m.Address)...)
 	if err != nil {
 		return metric.Result{}, errors.New(metric.Redact(oneLine(err.Error()), secrets))
 	}
@@ -85,30 +91,32 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 	return res, nil
 }
 
-func (p *provider) measure(ctx context.Context, r metric.Request, m *v1alpha1.PrometheusMetric) (metric.Result, error) {
+// measure returns with the result the secrets that came up on the way.
+func (p *provider) measure(ctx context.Context, r metric.Request, m *v1alpha1.PrometheusMetric) (res metric.Result, secrets []string, err error) {
 	limit, err := timeout(m)
 	if err != nil {
-		return metric.Result{}, err
+		return res, nil, err
 	}
 	address, err := p.address(m)
 	if err != nil {
-		return metric.Result{}, err
+		return res, nil, err
 	}
 	window, err := windowOf(m, r.Now)
 	if err != nil {
-		return metric.Result{}, err
+		return res, nil, err
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	auth, err := p.authenticate(ctx, m, address, limit)
+	way, err := p.authenticate(ctx, m, address, limit)
 	if err != nil {
-		return metric.Result{}, err
+		return res, nil, err
 	}
-	v, warnings, err := query(limited, address.String(), auth, m.Query, window, r.Now)
+	v, warnings, err := query(limited, address.String(), way, m.Query, window, r.Now)
 	if err != nil {
-		return metric.Result{}, explain(ctx, limited, err, address, limit)
+		return res, way.secrets(), explain(ctx, limited, err, address, limit)
 	}
-	return decode(v, warnings, model.LabelName(m.NameBy))
+	res, err = decode(v, warnings, model.LabelName(m.NameBy))
+	return res, way.secrets(), err
 }
 
 func query(ctx context.Context, address string, rt http.RoundTripper, text string, window *promv1.Range, now time.Time) (model.Value, promv1.Warnings, error) {

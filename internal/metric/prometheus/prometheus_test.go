@@ -11,11 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/metric"
+	"github.com/penstock-io/penstock/internal/metric/awsauth"
 	"github.com/penstock-io/penstock/internal/metric/providertest"
 )
 
@@ -135,10 +138,6 @@ func TestSettings(t *testing.T) {
 		"a bad end":             {window("now()", "now() - duration('x')", "1m"), "failed to parse rangeQuery.end as time: "},                                                                  // Covers: analysis edge 93.
 		"a bad step":            {window("now()", "now()", "1d"), "failed to parse rangeQuery.step as duration: "},                                                                             // Covers: analysis edge 93.
 		"a step of nothing":     {window("now()", "now()", "0s"), "failed to parse rangeQuery.step as duration: 0s is not positive"},                                                           // Covers: analysis edge 93.
-		"sigv4 on AWS": {v1alpha1.PrometheusMetric{
-			Address:        "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/x",
-			Authentication: v1alpha1.Authentication{Sigv4: v1alpha1.Sigv4Config{Region: "eu-west-1"}},
-		}, "this build cannot sign requests with sigv4"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -242,6 +241,30 @@ func TestRequests(t *testing.T) {
 			t.Errorf("requests: %q", got)
 		}
 	})
+	t.Run("sigv4 signs for Amazon's managed Prometheus", func(t *testing.T) {
+		var token, signed string
+		address, seen := record(t, func(_ http.ResponseWriter, r *http.Request) bool {
+			token, signed = r.Header.Get("X-Amz-Security-Token"), r.Header.Get("Authorization")
+			return false
+		})
+		p := New(Options{AWS: awsauth.New(login)})
+		auth := v1alpha1.Authentication{Sigv4: v1alpha1.Sigv4Config{Region: "eu-west-1", Profile: "metrics"}}
+		if _, err := p.Measure(context.Background(), request(v1alpha1.PrometheusMetric{Address: address + "/aps-workspaces/ws-1", Query: "up", Authentication: auth})); err != nil {
+			t.Fatal(err)
+		}
+		if got := seen(); len(got) != 1 || !strings.HasPrefix(got[0], "POST /aps-workspaces/ws-1/api/v1/query query=up&time=1786960800.5 AWS4-HMAC-SHA256 Credential=metrics/") {
+			t.Errorf("requests: %q", got)
+		}
+		if token != "session" || !strings.Contains(signed, "/eu-west-1/aps/aws4_request, SignedHeaders=content-length;content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token, Signature=") {
+			t.Errorf("token %q, signed %q", token, signed)
+		}
+		if _, err := p.Measure(context.Background(), request(v1alpha1.PrometheusMetric{Address: address, Query: "up", Authentication: auth})); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff([]string{"POST /api/v1/query query=up&time=1786960800.5"}, seen()); d != "" {
+			t.Errorf("elsewhere it is not signed: %s", d)
+		}
+	})
 	t.Run("credentials stay with the host when it redirects elsewhere", func(t *testing.T) {
 		other, elsewhere := record(t, nil)
 		address, _ := record(t, func(w http.ResponseWriter, r *http.Request) bool {
@@ -269,6 +292,11 @@ func TestRequests(t *testing.T) {
 			t.Errorf("error: %v", err)
 		}
 	})
+}
+
+// login gives each profile credentials of its name.
+func login(_ context.Context, profile, region string) (aws.Config, error) {
+	return aws.Config{Region: region, Credentials: credentials.NewStaticCredentialsProvider(profile, "key", "session")}, nil
 }
 
 func TestDescribe(t *testing.T) {

@@ -14,33 +14,51 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/metric/awsauth"
 	"github.com/penstock-io/penstock/internal/metric/outbound"
 )
 
 // maxAnswer is the most that is read of one answer, in bytes.
 const maxAnswer = 16 << 20
 
+// managed marks the addresses of Amazon Managed Service for Prometheus, the only ones that
+// are signed for, service its signatures.
+const managed, service = "aps-workspaces", "aps"
+
 // settings checks what can be checked without asking anybody.
-func settings(a v1alpha1.Authentication, address *url.URL) error {
-	if a.Sigv4 != (v1alpha1.Sigv4Config{}) && strings.Contains(address.String(), "aps-workspaces") {
-		return fmt.Errorf("this build cannot sign requests with sigv4: use oauth2, basicAuth or headers for the Prometheus at %s", address.Host)
-	}
+func settings(a v1alpha1.Authentication) error {
 	if err := outbound.BasicAuth(a.BasicAuth); err != nil {
 		return err
 	}
 	return outbound.OAuth2(a.OAuth2)
 }
 
-// authenticate builds the way to the server: headers first, then basic auth, then
-// OAuth2, which therefore wins.
-func (p *provider) authenticate(ctx context.Context, m *v1alpha1.PrometheusMetric, address *url.URL, limit time.Duration) (http.RoundTripper, error) {
+// authenticate builds the way to the server: headers first, then basic auth, then the
+// signature for AWS, then OAuth2, of which the last wins.
+func (p *provider) authenticate(ctx context.Context, m *v1alpha1.PrometheusMetric, address *url.URL, limit time.Duration) (*signed, error) {
 	a := m.Authentication
-	if err := settings(a, address); err != nil {
+	if err := settings(a); err != nil {
 		return nil, err
 	}
-	token, err := p.options.Client.Token(ctx, a.OAuth2, m.Insecure, limit)
-	return &signed{base: p.options.Client.Transport(m.Insecure, maxAnswer), host: address.Host, headers: m.Headers,
-		user: a.BasicAuth.Username, password: a.BasicAuth.Password, token: token}, err
+	way := &signed{base: p.options.Client.Transport(m.Insecure, maxAnswer), host: address.Host, headers: m.Headers,
+		user: a.BasicAuth.Username, password: a.BasicAuth.Password}
+	var err error
+	if way.token, err = p.options.Client.Token(ctx, a.OAuth2, m.Insecure, limit); err != nil || way.token != nil || a.Sigv4 == (v1alpha1.Sigv4Config{}) || !strings.Contains(address.String(), managed) {
+		return way, err
+	}
+	way.signer, err = p.options.AWS.Signer(ctx, a.Sigv4, service, limit)
+	return way, err
+}
+
+// secrets are those that only the way to the server knows.
+func (s *signed) secrets() (all []string) {
+	if s.signer != nil {
+		all = s.signer.Secrets()
+	}
+	if s.token != nil {
+		all = append(all, s.token.AccessToken)
+	}
+	return all
 }
 
 // signed adds headers and credentials, for the configured host only, so that a redirect
@@ -50,6 +68,7 @@ type signed struct {
 	host           string
 	headers        []v1alpha1.WebMetricHeader
 	user, password string
+	signer         *awsauth.Signer
 	token          *oauth2.Token
 }
 
@@ -65,6 +84,11 @@ func (s *signed) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		if s.user != "" {
 			r.SetBasicAuth(s.user, s.password)
+		}
+		if s.signer != nil {
+			if err := s.signer.Sign(r); err != nil {
+				return nil, err
+			}
 		}
 		if s.token != nil {
 			s.token.SetAuthHeader(r)

@@ -274,6 +274,17 @@ func checkSecrets(f Fixture) error {
 	return nil
 }
 
+// checkDescribe: the sentence of a failed run ends with what was asked.
+func checkDescribe(f Fixture) error {
+	told := f.New().Describe(f.Request("http://127.0.0.1:1", long))
+	for key, text := range told {
+		if strings.HasPrefix(key, "Resolved") && text != "" {
+			return nil
+		}
+	}
+	return fmt.Errorf("Describe has no text under a key that begins with Resolved: %v", told)
+}
+
 func redirect(w http.ResponseWriter, to string) {
 	w.Header().Set("Location", to)
 	w.WriteHeader(http.StatusFound)

@@ -36,6 +36,7 @@ const (
 	leaksError     fault = "leaks in errors"
 	leaksValue     fault = "leaks in what it displays"
 	leaksDescribe  fault = "leaks in the description"
+	tellsNothing   fault = "does not tell what it asks"
 	deafToCancel   fault = "does not hear the cancellation"
 	mixesCalls     fault = "mixes concurrent calls"
 )
@@ -56,6 +57,7 @@ var caughtBy = map[fault]string{
 	leaksError:     "no secret comes out, even when the source echoes it",
 	leaksValue:     "no secret comes out, even when the source echoes it",
 	leaksDescribe:  "no secret comes out, even when the source echoes it",
+	tellsNothing:   "what is asked can be told",
 	deafToCancel:   "a cancelled context ends the call at once",
 	mixesCalls:     "concurrent calls do not disturb each other",
 }
@@ -69,9 +71,12 @@ type toy struct {
 
 func (p *toy) Describe(r metric.Request) map[string]string {
 	if p.fault == leaksDescribe {
-		return map[string]string{"body": r.Provider.Web.Body}
+		return map[string]string{"ResolvedToyQuery": r.Provider.Web.Body}
 	}
-	return nil
+	if p.fault == tellsNothing {
+		return nil
+	}
+	return metric.Asked("Toy", r.Provider.Web.Body, r.Secrets)
 }
 
 func (p *toy) Measure(ctx context.Context, r metric.Request) (metric.Result, error) {

@@ -50,8 +50,13 @@ func New(o Options) metric.Provider {
 
 type provider struct{ options Options }
 
-// Describe shows nothing: the query may hold a secret.
-func (*provider) Describe(metric.Request) map[string]string { return nil }
+// Describe shows the query as it is sent.
+func (*provider) Describe(r metric.Request) map[string]string {
+	if r.Provider.SkyWalking == nil {
+		return nil
+	}
+	return metric.Asked("SkyWalking", r.Provider.SkyWalking.Query, r.Secrets)
+}
 
 // Check implements metric.Checker.
 func (p *provider) Check(m v1alpha1.MetricProvider) error {

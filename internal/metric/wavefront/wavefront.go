@@ -47,8 +47,13 @@ func New(o Options) metric.Provider {
 
 type provider struct{ options Options }
 
-// Describe shows nothing: the query may hold a secret.
-func (*provider) Describe(metric.Request) map[string]string { return nil }
+// Describe shows the query as it is sent.
+func (*provider) Describe(r metric.Request) map[string]string {
+	if r.Provider.Wavefront == nil {
+		return nil
+	}
+	return metric.Asked("Wavefront", r.Provider.Wavefront.Query, r.Secrets)
+}
 
 // Check implements metric.Checker.
 func (*provider) Check(m v1alpha1.MetricProvider) error {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/metric"
+	"github.com/penstock-io/penstock/internal/metric/awsauth"
 	"github.com/penstock-io/penstock/internal/metric/outbound"
 )
 
@@ -29,6 +31,10 @@ const (
 type Options struct {
 	// Client makes the requests; nil means one that refuses no address.
 	Client *outbound.Client
+	// AWS finds the credentials to sign with; nil means the SDK's default chain.
+	AWS *awsauth.Source
+	// Service names the AWS service of a host; nil means awsauth.Service.
+	Service func(host string) (string, error)
 }
 
 // New returns the provider.
@@ -36,16 +42,33 @@ func New(o Options) metric.Provider {
 	if o.Client == nil {
 		o.Client = outbound.New(nil)
 	}
-	return &provider{client: o.Client}
+	if o.AWS == nil {
+		o.AWS = awsauth.New(nil)
+	}
+	if o.Service == nil {
+		o.Service = awsauth.Service
+	}
+	return &provider{o}
 }
 
-type provider struct{ client *outbound.Client }
+type provider struct{ options Options }
 
-// Describe shows nothing: the URL may be a secret in itself.
-func (p *provider) Describe(metric.Request) map[string]string { return nil }
+// Describe shows the place that is asked, without the URL's query, where tokens stand.
+func (*provider) Describe(r metric.Request) map[string]string {
+	m := r.Provider.Web
+	if m == nil {
+		return nil
+	}
+	u, err := url.Parse(m.URL)
+	if err != nil {
+		return nil
+	}
+	place := cmp.Or(string(m.Method), http.MethodGet) + " " + outbound.Place(u)
+	return metric.Asked("Web", place, r.Credentials(m.Authentication, m.Headers, m.URL))
+}
 
 // Check implements metric.Checker.
-func (*provider) Check(m v1alpha1.MetricProvider) error {
+func (p *provider) Check(m v1alpha1.MetricProvider) error {
 	if _, err := selector(m.Web.JSONPath); err != nil {
 		return err
 	}
@@ -56,7 +79,7 @@ func (*provider) Check(m v1alpha1.MetricProvider) error {
 	if req.URL.Scheme != "http" && req.URL.Scheme != "https" || req.URL.Host == "" {
 		return fmt.Errorf("url must be one of a server, such as http://checks.shop/web, but is %q", m.Web.URL)
 	}
-	return settings(m.Web.Authentication)
+	return p.settings(m.Web.Authentication, req.URL)
 }
 
 // Measure makes the request.
@@ -65,8 +88,8 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 	if m == nil {
 		return metric.Result{}, fmt.Errorf("metric %s has no web provider", r.Metric)
 	}
-	secrets := r.Credentials(m.Authentication, m.Headers, m.URL)
-	res, err := p.measure(ctx, m)
+	res, secrets, err := p.measure(ctx, m)
+	secrets = append(secrets, r.Credentials(m.Authentication, m.Headers, m.URL)...)
 	if err != nil {
 		return metric.Result{}, errors.New(metric.Redact(strings.Join(strings.Fields(err.Error()), " "), secrets))
 	}
@@ -74,10 +97,11 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 	return res, nil
 }
 
-func (p *provider) measure(ctx context.Context, m *v1alpha1.WebMetric) (metric.Result, error) {
+// measure returns with the result the secrets that came up on the way.
+func (p *provider) measure(ctx context.Context, m *v1alpha1.WebMetric) (res metric.Result, secrets []string, err error) {
 	find, err := selector(m.JSONPath)
 	if err != nil {
-		return metric.Result{}, err
+		return res, nil, err
 	}
 	limit := defaultTimeout
 	if m.TimeoutSeconds > 0 {
@@ -85,19 +109,20 @@ func (p *provider) measure(ctx context.Context, m *v1alpha1.WebMetric) (metric.R
 	}
 	req, err := request(ctx, m)
 	if err != nil {
-		return metric.Result{}, err
+		return res, nil, err
 	}
-	if err := p.authenticate(ctx, req, m, limit); err != nil {
-		return metric.Result{}, err
+	if secrets, err = p.authenticate(ctx, req, m, limit); err != nil {
+		return res, secrets, err
 	}
-	a, err := p.client.Do(ctx, req, outbound.Call{Limit: limit, Insecure: m.Insecure})
+	a, err := p.options.Client.Do(ctx, req, outbound.Call{Limit: limit, Insecure: m.Insecure})
 	switch {
 	case err != nil:
-		return metric.Result{}, err
+		return res, secrets, err
 	case a.Status/100 != 2:
-		return metric.Result{}, fmt.Errorf("received non 2xx response code: %v", a.Status)
+		return res, secrets, fmt.Errorf("received non 2xx response code: %v", a.Status)
 	}
-	return read(a.Body, find)
+	res, err = read(a.Body, find)
+	return res, secrets, err
 }
 
 func request(ctx context.Context, m *v1alpha1.WebMetric) (*http.Request, error) {

@@ -87,8 +87,8 @@ func TestSettings(t *testing.T) {
 		"a jsonPath that is none": {v1alpha1.WebMetric{JSONPath: "{.a"}, "read jsonPath: unclosed action"},
 		"OAuth2 without secret": {v1alpha1.WebMetric{URL: "http://127.0.0.1:1", Authentication: v1alpha1.Authentication{OAuth2: v1alpha1.OAuth2Config{TokenURL: "http://t"}}},
 			"missing mandatory parameter in metric for OAuth2 setup"},
-		"sigv4": {v1alpha1.WebMetric{URL: "http://127.0.0.1:1", Authentication: v1alpha1.Authentication{Sigv4: v1alpha1.Sigv4Config{Region: "r"}}},
-			"this build cannot sign requests with sigv4"},
+		"sigv4 for a host that is not of AWS": {v1alpha1.WebMetric{URL: "http://127.0.0.1:1", Authentication: v1alpha1.Authentication{Sigv4: v1alpha1.Sigv4Config{Region: "r"}}},
+			"authentication.sigv4: sigv4 signs for hosts of API Gateway"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
