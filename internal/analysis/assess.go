@@ -90,6 +90,11 @@ func inFlight(r *v1alpha1.MetricResult) *v1alpha1.Measurement {
 	return nil
 }
 
+// InFlight is the measurement of a metric that goes on; nil for none.
+func InFlight(status *v1alpha1.AnalysisRunStatus, name string) *v1alpha1.Measurement {
+	return inFlight(resultOf(status, name))
+}
+
 func resultOf(status *v1alpha1.AnalysisRunStatus, name string) *v1alpha1.MetricResult {
 	i := slices.IndexFunc(status.MetricResults, func(r v1alpha1.MetricResult) bool { return r.Name == name })
 	if i < 0 {

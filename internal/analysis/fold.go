@@ -137,6 +137,10 @@ func fill(m *v1alpha1.Measurement, o *Outcome, now time.Time) (counted bool) {
 		m.Phase = v1alpha1.AnalysisPhaseRunning
 		at := metav1.NewTime(stamp(now).Add(max(res.After, minWait)))
 		m.ResumeAt = &at
+		message = res.Message
+		if res.Display != "" {
+			m.Value = text(res.Display, o.Secrets)
+		}
 	case res.Kind == metric.Verdict:
 		m.Phase, message, m.Value = verdictOf(res), res.Message, text(res.Display, o.Secrets)
 	default:

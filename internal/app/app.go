@@ -23,6 +23,7 @@ import (
 	"github.com/penstock-io/penstock/internal/kube"
 	"github.com/penstock-io/penstock/internal/loop"
 	"github.com/penstock-io/penstock/internal/metric/outbound"
+	"github.com/penstock-io/penstock/internal/plugin"
 	"github.com/penstock-io/penstock/internal/rollout"
 )
 
@@ -35,6 +36,8 @@ type App struct {
 	events  *event.Outbox
 	pool    *kube.Pool
 	plugins *kube.Plugins
+	// metricPlugins are programs, which end with this one.
+	metricPlugins *plugin.Registry
 }
 
 // New puts a controller together. It asks the cluster nothing yet but which kinds it
@@ -122,10 +125,12 @@ func (a *App) assemble() error {
 	if err != nil {
 		return err
 	}
+	own := ownNamespace(os.Getenv, o.LeaseNamespace)
+	secrets := kube.SecretReader(clients.Live, own)
+	a.metricPlugins = metricPlugins(clients.Live, own, secrets, o.Logger)
 	a.pool.Providers = o.Providers(Sources{
-		Jobs:   jobs,
-		Client: outbound.New(guard(o.RESTConfig, o.MetricNetworks, os.Getenv)), Env: os.Getenv,
-		Secrets: kube.SecretReader(clients.Live, ownNamespace(os.Getenv)), PrometheusAddress: o.PrometheusAddress,
+		Jobs: jobs, Client: outbound.New(guard(o.RESTConfig, o.MetricNetworks, os.Getenv)), Env: os.Getenv,
+		Secrets: secrets, PrometheusAddress: o.PrometheusAddress, Plugins: a.metricPlugins,
 	})
 	a.pool.Wake = a.waker(measured)
 	runs := &kube.Runs{Clients: clients, Pool: a.pool}
@@ -157,6 +162,7 @@ func (a *App) measure(ctx context.Context) error {
 	<-ctx.Done()
 	a.pool.Close()
 	a.plugins.Close()
+	a.metricPlugins.Close()
 	return nil
 }
 
@@ -176,6 +182,7 @@ func (a *App) waker(to chan<- kubeevent.GenericEvent) func(context.Context, loop
 // once: another controller may be leading already, so the process must end.
 func (a *App) Run(ctx context.Context) error {
 	defer a.events.Close()
+	defer a.metricPlugins.Close()
 	defer a.pool.Close()
 	defer a.plugins.Close()
 	if err := a.manager.Start(ctx); err != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/penstock-io/penstock/internal/metric/awsauth"
 	"github.com/penstock-io/penstock/internal/metric/job"
 	"github.com/penstock-io/penstock/internal/metric/outbound"
+	"github.com/penstock-io/penstock/internal/metric/plugin"
 )
 
 // Sources is what metric providers need to reach theirs.
@@ -37,6 +38,8 @@ type Sources struct {
 	Env func(string) string
 	// AWS finds the credentials to sign requests with; nil means the SDK's default chain.
 	AWS *awsauth.Source
+	// Plugins runs metric plugins.
+	Plugins plugin.Caller
 	// Jobs is where the Jobs of job metrics run.
 	Jobs job.Options
 }
@@ -116,13 +119,13 @@ func portOf(u *url.URL) string {
 const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 // ownNamespace is where credentials of providers are, unless a metric says otherwise
-// (analysis-traffic.md §4.0).
-func ownNamespace(env func(string) string) string {
+// (analysis-traffic.md §4.0): outside a cluster where the Lease is.
+func ownNamespace(env func(string) string, lease string) string {
 	if name := env("POD_NAMESPACE"); name != "" {
 		return name
 	}
 	if data, err := os.ReadFile(namespaceFile); err == nil && len(data) > 0 {
 		return string(data)
 	}
-	return "argo-rollouts"
+	return cmp.Or(lease, "argo-rollouts")
 }

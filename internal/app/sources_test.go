@@ -44,10 +44,13 @@ func TestMetricsMayNotAskTheAPIServer(t *testing.T) {
 }
 
 func TestWhereTheControllersSecretsAre(t *testing.T) {
-	if got := ownNamespace(func(string) string { return "ops" }); got != "ops" {
+	if got := ownNamespace(func(string) string { return "ops" }, "kubeconfig"); got != "ops" {
 		t.Error(got)
 	}
-	if got := ownNamespace(func(string) string { return "" }); got != "argo-rollouts" {
+	if got := ownNamespace(func(string) string { return "" }, "lease"); got != "lease" {
+		t.Errorf("got %s", got)
+	}
+	if got := ownNamespace(func(string) string { return "" }, ""); got != "argo-rollouts" {
 		t.Error(got)
 	}
 }

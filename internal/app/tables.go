@@ -14,6 +14,7 @@ import (
 	"github.com/penstock-io/penstock/internal/metric/job"
 	"github.com/penstock-io/penstock/internal/metric/kayenta"
 	"github.com/penstock-io/penstock/internal/metric/newrelic"
+	"github.com/penstock-io/penstock/internal/metric/plugin"
 	"github.com/penstock-io/penstock/internal/metric/prometheus"
 	"github.com/penstock-io/penstock/internal/metric/skywalking"
 	"github.com/penstock-io/penstock/internal/metric/wavefront"
@@ -54,6 +55,8 @@ func Providers(s Sources) []kube.Measuring {
 			Provider: kayenta.New(kayenta.Options{Client: s.Client})},
 		{Name: "cloudWatch", Uses: func(m *v1alpha1.MetricProvider) bool { return m.CloudWatch != nil },
 			Provider: cloudwatch.New(cloudwatch.Options{Client: s.Client, AWS: s.AWS})},
+		{Name: "plugin", Uses: func(m *v1alpha1.MetricProvider) bool { return len(m.Plugin) > 0 },
+			Provider: plugin.New(plugin.Options{Plugins: s.Plugins})},
 		{Name: "influxdb", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Influxdb != nil },
 			Provider: influxdb.New(influxdb.Options{Client: s.Client, Secrets: s.Secrets})},
 		{Name: "graphite", Uses: func(m *v1alpha1.MetricProvider) bool { return m.Graphite != nil },

@@ -257,6 +257,7 @@ func (p *Pool) ask(ctx context.Context, j job, o *analysis.Outcome) {
 	req := metric.Request{
 		Namespace: j.run.Namespace, Run: j.run.Name, RunUID: j.run.UID, Metric: j.name, Number: j.number, Provider: o.Metric.Provider,
 		Interval: interval, Now: o.Started, Token: j.token, Secrets: o.Secrets,
+		Stored: j.run, Whole: &o.Metric, InFlight: analysis.InFlight(&j.run.Status, j.name),
 	}
 	if at := j.run.Status.StartedAt; at != nil {
 		req.RunStarted = at.Time

@@ -40,6 +40,11 @@ type Request struct {
 	Interval time.Duration
 	// Now is the moment of the measurement, RunStarted that of the run.
 	Now, RunStarted time.Time
+	// Stored is the run as it is stored, Whole the metric with arguments substituted, and
+	// InFlight the measurement that goes on, nil for a new one: for plugins, that are told all.
+	Stored   *v1alpha1.AnalysisRun
+	Whole    *v1alpha1.Metric
+	InFlight *v1alpha1.Measurement
 	// Token is what a Pending result gave; empty at the first call.
 	Token string
 	// Secrets are the values that came out of Secrets; they never appear in a

@@ -135,6 +135,8 @@ func decodeKnown(t *testing.T, m Manifest) string {
 		into = &v1alpha1.ClusterAnalysisTemplate{}
 	case "Service":
 		into = &corev1.Service{}
+	case "ConfigMap":
+		into = &corev1.ConfigMap{}
 	case "Deployment":
 		into = &appsv1.Deployment{}
 	case "Experiment":

@@ -1,0 +1,121 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+const (
+	// fresh is how long the ConfigMap is taken as it was read.
+	fresh = 30 * time.Second
+	// rest is how long a plugin that would not start is left alone.
+	rest = 10 * time.Second
+	// startLimit bounds a start, the fetching of the binary not included.
+	startLimit = 30 * time.Second
+	// initLimit bounds InitPlugin, pingLimit a ping.
+	initLimit, pingLimit = 30 * time.Second, 2 * time.Second
+)
+
+// Registry has the plugins of one kind. It is safe for concurrent use.
+type Registry struct {
+	Kind Kind
+	// Config reads the data of the ConfigMap; one that does not exist has none.
+	Config func(context.Context) (map[string]string, error)
+	// Secrets reads the data of a Secret beside the controller.
+	Secrets func(ctx context.Context, name string) (map[string][]byte, error)
+	// Dir is where binaries are kept.
+	Dir string
+	// Log gets what plugins print.
+	Log logr.Logger
+
+	mu      sync.Mutex
+	read    time.Time
+	table   map[string]Entry
+	running map[string]*process
+	closed  bool
+}
+
+// Call calls a method of the plugin, which is started if it is not running. args and reply
+// are those of net/rpc; reply must not be used after an error, as a late answer may still
+// be written to it.
+func (r *Registry) Call(ctx context.Context, name, method string, args, reply any) error {
+	entry, err := r.entry(ctx, name)
+	if err != nil {
+		return err
+	}
+	p, err := r.process(entry)
+	if err != nil {
+		return err
+	}
+	return p.call(ctx, method, args, reply)
+}
+
+// entry finds a plugin in the ConfigMap.
+func (r *Registry) entry(ctx context.Context, name string) (Entry, error) {
+	r.mu.Lock()
+	table, age := r.table, time.Since(r.read)
+	r.mu.Unlock()
+	if table == nil || age > fresh {
+		data, err := r.Config(ctx)
+		if err == nil {
+			table, err = Parse(r.Kind.Key, data[r.Kind.Key])
+		}
+		if err != nil {
+			return Entry{}, fmt.Errorf("plugin %s: %w", name, err)
+		}
+		r.mu.Lock()
+		r.table, r.read = table, time.Now()
+		r.mu.Unlock()
+	}
+	e, ok := table[name]
+	switch {
+	case !ok:
+		return e, fmt.Errorf("plugin %s not configured in configmap", name)
+	case e.Err != nil:
+		return e, fmt.Errorf("plugin %s: %w", name, e.Err)
+	case e.Disabled:
+		return e, fmt.Errorf("plugin %s is disabled in ConfigMap %s", name, ConfigMap)
+	}
+	return e, nil
+}
+
+// process is the plugin's process, which need not run. One that was made for another entry
+// is ended.
+func (r *Registry) process(e Entry) (*process, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, fmt.Errorf("plugin %s: the controller is ending", e.Name)
+	}
+	p := r.running[e.Name]
+	if p != nil && equal(p.entry, e) {
+		return p, nil
+	}
+	if p != nil {
+		go p.end()
+	}
+	if r.running == nil {
+		r.running = map[string]*process{}
+	}
+	p = newProcess(r, e)
+	r.running[e.Name] = p
+	return p, nil
+}
+
+// Close ends all plugins.
+func (r *Registry) Close() {
+	r.mu.Lock()
+	r.closed = true
+	running := r.running
+	r.running = nil
+	r.mu.Unlock()
+	var all sync.WaitGroup
+	for _, p := range running {
+		all.Go(p.end)
+	}
+	all.Wait()
+}
