@@ -193,6 +193,7 @@ func TestArgs(t *testing.T) {
 	}
 }
 
+// Covers: analysis edge 135.
 func TestBuildMetadata(t *testing.T) {
 	in := BuildInput{
 		Rollout: aRollout(t), Latest: "new", Type: "Step", Step: 2, Revision: 7, InstanceID: "i",

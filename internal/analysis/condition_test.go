@@ -124,7 +124,9 @@ func TestNoDataPolicy(t *testing.T) {
 		"unset is Inconclusive":  {"", unsure, "no data: the query returned no series (noData: Inconclusive)", 1},
 		"Inconclusive":           {v1alpha1.NoDataInconclusive, unsure, "no data: the query returned no series (noData: Inconclusive)", 1},
 		"Fail":                   {v1alpha1.NoDataFail, failed, "no data: the query returned no series (noData: Fail)", 1},
-		"Error counts as errors": {v1alpha1.NoDataError, errored, "no data: the query returned no series (noData: Error)", 0},
+		// Covers: analysis edge 86.
+		"Error counts as errors": {v1alpha1.NoDataError, errored,
+			"no data: the query returned no series (noData: Error): metric result is nil or empty: no data returned from the metric provider", 0},
 		"Success":                {v1alpha1.NoDataSuccess, ok, "no data: the query returned no series (noData: Success)", 1},
 		"Skip counts as nothing": {v1alpha1.NoDataSkip, unsure, "no data: the query returned no series (noData: Skip)", 0},
 	}

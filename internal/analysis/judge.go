@@ -19,7 +19,7 @@ type judgement struct {
 func judge(m *v1alpha1.Metric, res metric.Result, now time.Time) judgement {
 	switch form := missing(res.Value); {
 	case res.Kind == metric.NoData && form == hasData:
-		return policy(m, res.Why)
+		return policy(m, res.Why, form)
 	case form != hasData:
 		if m.NoData == "" {
 			if j, decided := judgeMissing(m, res.Value, now); decided {
@@ -29,7 +29,7 @@ func judge(m *v1alpha1.Metric, res metric.Result, now time.Time) judgement {
 		if res.Why == "" {
 			res.Why = reasonOf(form)
 		}
-		return policy(m, res.Why)
+		return policy(m, res.Why, form)
 	}
 	var ok [2]bool
 	for i, c := range conditionsOf(m) {
@@ -38,11 +38,11 @@ func judge(m *v1alpha1.Metric, res metric.Result, now time.Time) judgement {
 			continue
 		}
 		if why := absent(c.text, res.Value); why != "" {
-			return policy(m, why)
+			return policy(m, why, hasData)
 		}
 		if ok[i], err = evaluate(c.text, res.Value, now); err != nil {
 			if why := beyond(c.text, res); why != "" {
-				return policy(m, why)
+				return policy(m, why, hasData)
 			}
 			return judgement{phase: v1alpha1.AnalysisPhaseError, message: fmt.Sprintf("could not evaluate %s \"%s\": %s", c.name, c.text, err)}
 		}
@@ -101,8 +101,12 @@ func knownPolicy(p v1alpha1.NoDataPolicy) bool {
 	return false
 }
 
+// publishedEmpty is what the published controller says when a condition cannot be evaluated
+// because there is nothing.
+const publishedEmpty = "metric result is nil or empty: no data returned from the metric provider"
+
 // policy judges a measurement without data as the metric's noData says.
-func policy(m *v1alpha1.Metric, why string) judgement {
+func policy(m *v1alpha1.Metric, why string, form form) judgement {
 	p := m.NoData
 	j := judgement{phase: v1alpha1.AnalysisPhaseInconclusive}
 	switch p {
@@ -118,5 +122,8 @@ func policy(m *v1alpha1.Metric, why string) judgement {
 		p = v1alpha1.NoDataInconclusive
 	}
 	j.message = fmt.Sprintf("no data: %s (noData: %s)", why, p)
+	if p == v1alpha1.NoDataError && form&(nilForm|emptyForm) != 0 {
+		j.message += ": " + publishedEmpty
+	}
 	return j
 }

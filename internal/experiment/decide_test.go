@@ -11,7 +11,7 @@ import (
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
-// Covers: edge 165, edge 168.
+// Covers: edge 165, edge 168, analysis edge 137.
 func TestAnExperimentRunsForItsDurationAndCleansUp(t *testing.T) {
 	w := newWorld(t, templates(aTemplate("a", withService("")), aTemplate("b", replicas(2))), lasting("1m"), delay(30), measuredBy("m"))
 	w.pass()
@@ -131,7 +131,7 @@ func TestPodsThatFallBehindGetANewDeadline(t *testing.T) {
 	w.phase("with the pods back", running, "")
 }
 
-// Covers: edge 164, edge 165, edge 166, edge 167.
+// Covers: edge 164, edge 165, edge 166, edge 167, analysis edge 137.
 func TestVerdicts(t *testing.T) {
 	type run = map[string]v1alpha1.AnalysisPhase
 	for name, c := range map[string]struct {

@@ -273,6 +273,7 @@ func TestMeasurementsThatGoWrong(t *testing.T) {
 		"a baseline that nobody has": {func(r *v1alpha1.AnalysisRun) {
 			r.Spec.Metrics[0].Baseline = &v1alpha1.Baseline{Web: &v1alpha1.WebMetric{}}
 		}, nil, "Analysis spec invalid: metrics[0].baseline: there is no such provider in this version"},
+		// Covers: analysis edge 49.
 		"a metric that its provider refuses": {func(r *v1alpha1.AnalysisRun) { r.Spec.Metrics[0].Provider.Prometheus.Query = refused }, nil,
 			"Analysis spec invalid: metrics[0].provider.prometheus: query: it is empty"},
 		"a baseline that its provider refuses": {func(r *v1alpha1.AnalysisRun) {

@@ -149,7 +149,7 @@ func TestExperimentsAreKeptUpToTheirLimits(t *testing.T) {
 	does(t, rollout.Decide(s), "delete experiment g2", "delete experiment b2", "delete experiment gone", "stop experiment live")
 }
 
-// Covers: edge 104.
+// Covers: edge 104, analysis edge 124.
 func TestAnUndecidedBackgroundRunIsNotReplacedDuringAPauseStep(t *testing.T) {
 	s := given(routed(25, "v2"), canary(func(c *v1alpha1.CanaryStrategy) {
 		c.Analysis = &v1alpha1.RolloutAnalysisBackground{RolloutAnalysis: *inline("errors").Analysis}
@@ -208,7 +208,7 @@ func TestAnotherAnalysisInTheSpecRestartsNoRun(t *testing.T) {
 	}
 }
 
-// Covers: edge 100.
+// Covers: edge 100, analysis edge 133, analysis edge 134.
 func TestRunsAreKeptUpToTheirLimits(t *testing.T) {
 	const good, bad, cut, undecided = v1alpha1.AnalysisPhaseSuccessful, v1alpha1.AnalysisPhaseFailed, v1alpha1.AnalysisPhaseError, v1alpha1.AnalysisPhaseInconclusive
 	gone := run("gone", good, 1)

@@ -87,6 +87,7 @@ var referenceRows = map[string]row{
 		good: stableA, goodRefs: services(map[string]ServiceRef{"a": {ManagedBy: "web"}}),
 		want: []string{`spec.strategy.canary.stableService: Invalid value: "a": Service "a" is managed by another Rollout`},
 	},
+	// Covers: analysis edge 136.
 	"a template of a step is missing": {
 		bad: inStep, badRefs: templates(nil), good: inStep, goodRefs: templates(map[string]TemplateRef{"t": {}}),
 		want: []string{stepPath + `Invalid value: "t": AnalysisTemplate 't' not found`},
@@ -132,7 +133,7 @@ var referenceRows = map[string]row{
 		bad: inStep, badRefs: built("args.x was not resolved"), good: inStep, goodRefs: built(""),
 		want: []string{stepPath + `Invalid value: "templateNames: [t]": args.x was not resolved`},
 	},
-	// Covers: edge 31.
+	// Covers: edge 31, analysis edge 136.
 	"a step runs for ever": {
 		bad: inStep, badRefs: templates(map[string]TemplateRef{"t": endless}), good: background, goodRefs: templates(map[string]TemplateRef{"t": endless}),
 		want: []string{stepPath + `Invalid value: "t": AnalysisTemplate t has metric m which runs indefinitely. Invalid value for count: <nil>`},
