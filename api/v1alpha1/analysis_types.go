@@ -124,6 +124,21 @@ type Metric struct {
 	// then see result.canary, of the provider, and result.stable, of the baseline.
 	// +optional
 	Baseline *Baseline `json:"baseline,omitempty"`
+	// Evidence is Penstock's own: how many events a measurement must rest on. Fewer are no
+	// data, so that noData decides. Its schema is left out of the CRDs, which have no room.
+	// +optional
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Type=object
+	Evidence *Evidence `json:"evidence,omitempty"`
+}
+
+// Evidence counts what a measurement rests on, such as the requests of its window.
+type Evidence struct {
+	// AtLeast is the smallest count that will do, above 0.
+	AtLeast intstr.IntOrString `json:"atLeast"`
+	// Baseline is the source of the count: one number.
+	Baseline `json:",inline"`
 }
 
 // DryRun names metrics, by an unanchored regular expression, that never count.

@@ -1,10 +1,9 @@
 // Command cover writes the tables that say which test guards which published edge case
-// (core.md §15), defect (core.md §16), field outage (rivals.md A) and edge case of analysis
-// (analysis-traffic.md §7): docs/edge-cases.md, docs/defects.md, docs/outages.md and
-// docs/analysis-edge-cases.md.
+// (core.md §15), defect (core.md §16), field outage (rivals.md A) edge case and defect of
+// analysis (analysis-traffic.md §7, §8.1 and §8.2): docs/edge-cases.md, docs/defects.md,
+// docs/outages.md, docs/analysis-edge-cases.md and docs/analysis-defects.md.
 //
-// The items stand in edges.txt, defects.txt, outages.txt and analysis.txt beside this file; what guards
-// them is told by the tests themselves, in comment lines of *_test.go files of both
+// The items stand in the text files beside this file; what guards them is told by the tests themselves, in comment lines of *_test.go files of both
 // modules,
 //
 //	// Covers: edge 5, defect 12, outage 39, analysis edge 93.

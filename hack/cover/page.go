@@ -47,6 +47,8 @@ func emptyLists() []list {
 			head: "# Outages\n\nWhat users of rollout controllers have suffered, and what guards that Penstock's users do not.\n"},
 		{kind: "analysis edge", source: "analysis.txt", file: "analysis-edge-cases.md", more: true, columns: []string{"Edge case"},
 			head: "# Edge cases of analysis\n\nThe published edge cases of metrics and verdicts, and the tests and stories that fail when one does not hold.\n"},
+		{kind: "analysis defect", source: "analysis-defects.txt", file: "analysis-defects.md", count: 24, columns: []string{"What Penstock does instead"},
+			head: "# Defects of analysis\n\nThe known defects of the published analysis, and what guards that Penstock does not have them.\n"},
 	}
 }
 

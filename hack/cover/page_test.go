@@ -44,13 +44,14 @@ func numbered(count int, rest string) string {
 func tree(t *testing.T, change map[string]string) string {
 	t.Helper()
 	files := map[string]string{
-		"hack/cover/edges.txt":     numbered(175, ""),
-		"hack/cover/analysis.txt":  "2 item\n7 other | no test: a reason\n",
-		"hack/cover/defects.txt":   numbered(40, " | no test: a reason"),
-		"hack/cover/outages.txt":   numbered(56, " | AR#1 | done | no test: a reason") + "71 another | FL#2 | done | no test: a reason\n",
-		"docs/differences.md":      "# Differences\n\n## Pods and traffic\n\n| a (§16 17, 18) | b (§16 no. 3) |\n",
-		"a/a_test.go":              "package a\n// Covers: edge 1, defect 18, analysis edge 2.\nfunc TestA(t *testing.T) {}\n",
-		"testdata/stories/b.txtar": "B.\n-- covers --\nedge 1\n",
+		"hack/cover/edges.txt":            numbered(175, ""),
+		"hack/cover/analysis.txt":         "2 item\n7 other | no test: a reason\n",
+		"hack/cover/analysis-defects.txt": numbered(24, " | no test: a reason"),
+		"hack/cover/defects.txt":          numbered(40, " | no test: a reason"),
+		"hack/cover/outages.txt":          numbered(56, " | AR#1 | done | no test: a reason") + "71 another | FL#2 | done | no test: a reason\n",
+		"docs/differences.md":             "# Differences\n\n## Pods and traffic\n\n| a (§16 17, 18) | b (§16 no. 3) |\n",
+		"a/a_test.go":                     "package a\n// Covers: edge 1, defect 18, analysis edge 2, analysis defect 24.\nfunc TestA(t *testing.T) {}\n",
+		"testdata/stories/b.txtar":        "B.\n-- covers --\nedge 1\n",
 	}
 	for name, text := range change {
 		files[name] = text
@@ -70,6 +71,7 @@ func TestThePagesNameTestsStoriesReasonsAndDifferences(t *testing.T) {
 			"| 3 | item | [Pods and traffic](differences.md#pods-and-traffic) |", "| 4 | item |  |"},
 		"outages.md": {"| 56 | item | [AR#1](https://github.com/argoproj/argo-rollouts/issues/1) | done | no test: a reason |",
 			"| 71 | another | [FL#2](https://github.com/fluxcd/flagger/issues/2) | done | no test: a reason |"},
+		"analysis-defects.md":    {"| 23 | item | no test: a reason |", "| 24 | item | [TestA](../a/a_test.go)<br>no test: a reason |"},
 		"analysis-edge-cases.md": {"| 2 | item | [TestA](../a/a_test.go) |", "| 7 | other | no test: a reason |"},
 	} {
 		text := readFile(t, root, "docs", page)

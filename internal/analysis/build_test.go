@@ -76,7 +76,7 @@ func TestFlatten(t *testing.T) {
 		"equal dryRun rules":                   {[]string{"dry", "dry2"}, "two Dry-Run metric rules have the same name 'm'"},                        // Covers: analysis edge 7.
 		"equal retention rules":                {[]string{"dry", "keep"}, "two Measurement Retention metric rules have the same name 'k'"},          // Covers: analysis edge 7.
 		"a template that names itself":         {[]string{"self"}, "analysis templates refer to each other in a circle: self -> self"},              // Covers: analysis edge 10.
-		"two that name each other":             {[]string{"a", "ping"}, "analysis templates refer to each other in a circle: ping -> pong -> ping"}, // Covers: analysis edge 10.
+		"two that name each other":             {[]string{"a", "ping"}, "analysis templates refer to each other in a circle: ping -> pong -> ping"}, // Covers: analysis edge 10, analysis defect 13.
 		"a circle across scopes":               {[]string{"loops"}, "analysis templates refer to each other in a circle: loops -> up -> loops"},     // Covers: analysis edge 10.
 		"one that could not be read":           {[]string{"a", "torn"}, `AnalysisTemplate torn: spec.args: Invalid value: "x": must be a list`},
 		"one that is not there":                {[]string{"zzz"}, "AnalysisTemplate 'zzz' not found"},

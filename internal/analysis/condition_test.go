@@ -114,6 +114,7 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+// Covers: analysis defect 1.
 func TestNoDataPolicy(t *testing.T) {
 	cases := map[string]struct {
 		policy  v1alpha1.NoDataPolicy
@@ -121,9 +122,9 @@ func TestNoDataPolicy(t *testing.T) {
 		message string
 		count   int32
 	}{
-		"unset is Inconclusive":  {"", unsure, "no data: the query returned no series (noData: Inconclusive)", 1},
-		"Inconclusive":           {v1alpha1.NoDataInconclusive, unsure, "no data: the query returned no series (noData: Inconclusive)", 1},
-		"Fail":                   {v1alpha1.NoDataFail, failed, "no data: the query returned no series (noData: Fail)", 1},
+		"unset is Inconclusive": {"", unsure, "no data: the query returned no series (noData: Inconclusive)", 1},
+		"Inconclusive":          {v1alpha1.NoDataInconclusive, unsure, "no data: the query returned no series (noData: Inconclusive)", 1},
+		"Fail":                  {v1alpha1.NoDataFail, failed, "no data: the query returned no series (noData: Fail)", 1},
 		// Covers: analysis edge 86.
 		"Error counts as errors": {v1alpha1.NoDataError, errored,
 			"no data: the query returned no series (noData: Error): metric result is nil or empty: no data returned from the metric provider", 0},

@@ -176,11 +176,31 @@ func due(started time.Time, m *v1alpha1.Metric, r *v1alpha1.MetricResult) (at ti
 	if count, limited := effectiveCount(m); limited && int(r.Count) >= count {
 		return time.Time{}, false
 	}
-	wait := errorRetry
-	if last.Phase != v1alpha1.AnalysisPhaseError && m.Interval != "" {
-		wait = max(duration(m.Interval), minWait)
+	if last.Phase == v1alpha1.AnalysisPhaseError || m.Interval == "" {
+		return last.FinishedAt.Add(errorWait(r, m)), true
 	}
-	return last.FinishedAt.Add(wait), true
+	return nextBeat(last, max(duration(m.Interval), minWait)), true
+}
+
+// errorWait is the wait after errors in a row: the published one for as many as the default
+// limit allows, then twice as long each time, up to the interval. A source that is down for
+// long is asked less, and a higher limit lasts longer.
+func errorWait(r *v1alpha1.MetricResult, m *v1alpha1.Metric) time.Duration {
+	wait, longest := errorRetry, max(errorRetry, duration(m.Interval))
+	for n := int32(defaultConsecutiveErrors); n < r.ConsecutiveError && wait < longest; n++ {
+		wait *= 2
+	}
+	return min(wait, longest)
+}
+
+// nextBeat is the first moment after a measurement that is a whole number of intervals
+// from its beginning, so that the windows of queries follow each other without gaps.
+func nextBeat(last *v1alpha1.Measurement, interval time.Duration) time.Time {
+	if last.StartedAt == nil || last.StartedAt.After(last.FinishedAt.Time) {
+		return last.FinishedAt.Add(interval)
+	}
+	took := last.FinishedAt.Sub(last.StartedAt.Time)
+	return last.StartedAt.Add((took/interval + 1) * interval)
 }
 
 // stopAll stops what is in flight, and reports whether anything is.

@@ -38,8 +38,12 @@ func TestValidation(t *testing.T) {
 		"a bad interval":                      {one(every("60 s")), "metrics[0]: invalid interval string: time: unknown unit \" s\" in duration \"60 s\""},                         // Covers: analysis edge 33.
 		"a bad initialDelay":                  {one(delay("soon")), "metrics[0]: invalid startDelay string: time: invalid duration \"soon\""},                                      // Covers: analysis edge 33.
 		"no provider":                         {set(func(m *v1alpha1.Metric) { m.Provider.Web = nil }), "metrics[0]: no provider specified"},                                       // Covers: analysis edge 34.
-		"a baseline without a provider":       {set(func(m *v1alpha1.Metric) { m.Baseline = &v1alpha1.Baseline{} }), "metrics[0]: baseline must have one provider that gives a value, but has 0"},
-		"two providers":                       {set(func(m *v1alpha1.Metric) { m.Provider.Prometheus = &v1alpha1.PrometheusMetric{} }), "metrics[0]: multiple providers specified"}, // Covers: analysis edge 34.
+		"evidence without a provider":         {set(func(m *v1alpha1.Metric) { m.Evidence = &v1alpha1.Evidence{AtLeast: intstr.FromInt32(1)} }), "metrics[0]: evidence must have one provider that gives a value, but has 0"},
+		"evidence of nothing": {set(func(m *v1alpha1.Metric) {
+			m.Evidence = &v1alpha1.Evidence{AtLeast: intstr.FromString("many"), Baseline: v1alpha1.Baseline{Web: &v1alpha1.WebMetric{}}}
+		}), `metrics[0]: evidence.atLeast must be a number above 0, but is "many"`},
+		"a baseline without a provider": {set(func(m *v1alpha1.Metric) { m.Baseline = &v1alpha1.Baseline{} }), "metrics[0]: baseline must have one provider that gives a value, but has 0"},
+		"two providers":                 {set(func(m *v1alpha1.Metric) { m.Provider.Prometheus = &v1alpha1.PrometheusMetric{} }), "metrics[0]: multiple providers specified"}, // Covers: analysis edge 34.
 		"a condition that does not compile": {set(func(m *v1alpha1.Metric) { m.SuccessCondition = "results[0] < 1" }),
 			`metrics[0].successCondition: "results[0] < 1" is no condition: unknown name results`},
 		"a condition that is no bool": {set(func(m *v1alpha1.Metric) { m.FailureCondition = "1 + 1" }),
@@ -47,10 +51,10 @@ func TestValidation(t *testing.T) {
 		"a condition that only a result could refuse": {set(func(m *v1alpha1.Metric) { m.SuccessCondition = "result" }), ""},
 		"an unknown noData":                           {set(func(m *v1alpha1.Metric) { m.NoData = "Maybe" }), `metrics[0]: noData must be Inconclusive, Fail, Error, Success or Skip, but is "Maybe"`},
 		"a failureLimit of no number is 0":            {set(func(m *v1alpha1.Metric) { m.FailureLimit = ptr(intstr.FromString("abc")) }), ""},
-		"a dryRun rule that fits nothing":             {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, DryRun: []v1alpha1.DryRun{{MetricName: "x"}}}, "dryRun[0]: Rule didn't match any metric name(s)"}, // Covers: analysis edge 36.
-		"* is no regular expression":                  {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, DryRun: []v1alpha1.DryRun{{MetricName: "*"}}}, "dryRun[0]: Rule didn't match any metric name(s)"}, // Covers: analysis edge 37.
-		".* matches all":                              {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, DryRun: []v1alpha1.DryRun{{MetricName: ".*"}}}, ""},                                               // Covers: analysis edge 37.
-		"rules have no anchors":                       {v1alpha1.AnalysisRunSpec{Metrics: []v1alpha1.Metric{aMetric("success-rate")}, DryRun: []v1alpha1.DryRun{{MetricName: "rate"}}}, ""},                // Covers: analysis edge 37.
+		"a dryRun rule that fits nothing":             {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, DryRun: []v1alpha1.DryRun{{MetricName: "x"}}}, "dryRun[0]: Rule didn't match any metric name(s)"},                                                                     // Covers: analysis edge 36.
+		"* is no regular expression":                  {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, DryRun: []v1alpha1.DryRun{{MetricName: "*"}}}, "dryRun[0]: Rule didn't match any metric name(s): error parsing regexp: missing argument to repetition operator: `*`"}, // Covers: analysis edge 37, analysis defect 12.
+		".* matches all":                              {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, DryRun: []v1alpha1.DryRun{{MetricName: ".*"}}}, ""},                                                                                                                   // Covers: analysis edge 37.
+		"rules have no anchors":                       {v1alpha1.AnalysisRunSpec{Metrics: []v1alpha1.Metric{aMetric("success-rate")}, DryRun: []v1alpha1.DryRun{{MetricName: "rate"}}}, ""},                                                                                    // Covers: analysis edge 37.
 		"a retention rule that fits nothing":          {v1alpha1.AnalysisRunSpec{Metrics: one().Metrics, MeasurementRetention: []v1alpha1.MeasurementRetention{{MetricName: "x"}}}, "measurementRetention[0]: Rule didn't match any metric name(s)"},
 		"an error has the index of its metric":        {aSpec(aMetric("a"), aMetric("b", count(2))), "metrics[1]: interval must be specified when count > 1"}, // Covers: analysis edge 35.
 	}
@@ -183,6 +187,33 @@ func TestSchedule(t *testing.T) {
 			t.Errorf("wake %s", p.Wake)
 		}
 	})
+	// Covers: analysis defect 6.
+	t.Run("the wait doubles after the fourth error in a row, up to the interval", func(t *testing.T) {
+		patient := aMetric("m", every("1m"), func(m *v1alpha1.Metric) { m.ConsecutiveErrorLimit = ptr(intstr.FromInt32(9)) })
+		w := newWorld(t, aSpec(patient), map[string][]answer{"m": values("down", "down", "down", "down", "down", "down", "down", "down", 1.0)})
+		var waits []time.Duration
+		for range 8 {
+			w.pass()
+			p := w.pass()
+			waits = append(waits, p.Wake.Sub(w.snap.Now))
+			w.snap.Now = p.Wake
+		}
+		const s = time.Second
+		if d := cmp.Diff([]time.Duration{10 * s, 10 * s, 10 * s, 10 * s, 20 * s, 40 * s, 60 * s, 60 * s}, waits); d != "" {
+			t.Error(d)
+		}
+	})
+	// Covers: analysis defect 7.
+	t.Run("the interval counts from the beginning of a measurement", func(t *testing.T) {
+		for took, want := range map[time.Duration]time.Duration{
+			7 * time.Second: time.Minute, time.Minute: 2 * time.Minute, 150 * time.Second: 3 * time.Minute,
+		} {
+			last := &v1alpha1.Measurement{StartedAt: at(0), FinishedAt: stamp(start.Add(took))}
+			if got := nextBeat(last, time.Minute); !got.Equal(start.Add(want)) {
+				t.Errorf("one that took %s is followed after %s, want %s", took, got.Sub(start), want)
+			}
+		}
+	})
 	// Covers: analysis edge 45.
 	t.Run("an error does not use up the count", func(t *testing.T) {
 		w := newWorld(t, aSpec(aMetric("m", count(2), every("1m"))), map[string][]answer{"m": values(1.0, "down", 1.0)})
@@ -303,7 +334,7 @@ func TestTTL(t *testing.T) {
 		mod   func(*Snapshot)
 	}{
 		"Successful after its time":                 {ok, all, 20 * time.Second, true, 0, nil},                                        // Covers: analysis edge 71.
-		"before that the end is woken for":          {ok, all, 19 * time.Second, false, 20 * time.Second, nil},                        // Covers: analysis edge 72.
+		"before that the end is woken for":          {ok, all, 19 * time.Second, false, 20 * time.Second, nil},                        // Covers: analysis edge 72, analysis defect 11.
 		"Failed has its own time":                   {failed, all, 10 * time.Second, true, 0, nil},                                    // Covers: analysis edge 71.
 		"Error has only that of completion":         {errored, all, 50 * time.Second, false, 100 * time.Second, nil},                  // Covers: analysis edge 71.
 		"Inconclusive too":                          {unsure, all, 100 * time.Second, true, 0, nil},                                   // Covers: analysis edge 71.
@@ -342,7 +373,7 @@ func TestTTL(t *testing.T) {
 			t.Errorf("%v wake %s", p.Actions, p.Wake)
 		}
 	})
-	// Covers: analysis edge 35.
+	// Covers: analysis edge 35, analysis defect 11.
 	t.Run("a run with a bad spec is deleted in the end", func(t *testing.T) {
 		spec := aSpec()
 		spec.TTLStrategy = &v1alpha1.TTLStrategy{SecondsAfterCompletion: ptr[int32](5)}

@@ -8,6 +8,7 @@ import (
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
+// Covers: outage 73.
 func TestAFailedRunSaysWhatWasMeasuredAgainstWhichBound(t *testing.T) {
 	at := func(minutes int, phase v1alpha1.AnalysisPhase, value, message string) v1alpha1.Measurement {
 		return v1alpha1.Measurement{Phase: phase, Value: value, Message: message, StartedAt: stamp(start.Add(time.Duration(minutes) * time.Minute)), FinishedAt: stamp(start)}

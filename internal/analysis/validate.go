@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -71,10 +72,32 @@ func validateMetric(m *v1alpha1.Metric) error {
 			return fmt.Errorf("baseline must have one provider that gives a value, but has %d", n)
 		}
 	}
+	if e := m.Evidence; e != nil {
+		p := e.Provider()
+		if n := providers(&p); n != 1 {
+			return fmt.Errorf("evidence must have one provider that gives a value, but has %d", n)
+		}
+		if AtLeast(m) < 1 {
+			return fmt.Errorf("evidence.atLeast must be a number above 0, but is %q", e.AtLeast.String())
+		}
+	}
 	if !knownPolicy(m.NoData) {
 		return fmt.Errorf("noData must be Inconclusive, Fail, Error, Success or Skip, but is %q", m.NoData)
 	}
 	return nil
+}
+
+// AtLeast is how many events a measurement must rest on; 0 for a metric that does not say,
+// or not in a number.
+func AtLeast(m *v1alpha1.Metric) int {
+	if m.Evidence == nil {
+		return 0
+	}
+	n, err := strconv.Atoi(m.Evidence.AtLeast.String())
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func validateLimits(m *v1alpha1.Metric) error {
@@ -134,12 +157,12 @@ func providers(p *v1alpha1.MetricProvider) int {
 }
 
 // dryRuns returns, by index, which metrics run dry. The rules are regular expressions
-// without anchors; one that is invalid matches nothing.
+// without anchors.
 func dryRuns(rules []v1alpha1.DryRun, metrics []v1alpha1.Metric) ([]bool, error) {
 	dry := make([]bool, len(metrics))
 	for i, r := range rules {
 		if !match(r.MetricName, metrics, func(j int) { dry[j] = true }) {
-			return nil, fmt.Errorf("dryRun[%d]: Rule didn't match any metric name(s)", i)
+			return nil, fmt.Errorf("dryRun[%d]: Rule didn't match any metric name(s)%s", i, invalid(r.MetricName))
 		}
 	}
 	return dry, nil
@@ -151,7 +174,7 @@ func retentions(rules []v1alpha1.MeasurementRetention, metrics []v1alpha1.Metric
 	keep := make([]int, len(metrics))
 	for i, r := range rules {
 		if !match(r.MetricName, metrics, func(j int) { keep[j] = int(r.Limit) }) {
-			return nil, fmt.Errorf("measurementRetention[%d]: Rule didn't match any metric name(s)", i)
+			return nil, fmt.Errorf("measurementRetention[%d]: Rule didn't match any metric name(s)%s", i, invalid(r.MetricName))
 		}
 	}
 	for j := range keep {
@@ -172,6 +195,14 @@ func Retention(spec v1alpha1.AnalysisRunSpec, name string) int {
 		return defaultRetention
 	}
 	return keep
+}
+
+// invalid is what is wrong with a rule, behind a colon; "" for nothing.
+func invalid(rule string) string {
+	if _, err := regexp.Compile(rule); err != nil {
+		return ": " + err.Error()
+	}
+	return ""
 }
 
 func match(rule string, metrics []v1alpha1.Metric, found func(int)) (any bool) {

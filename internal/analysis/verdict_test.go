@@ -22,7 +22,7 @@ func published(message string) string {
 	return before
 }
 
-// Covers: analysis edge 65, analysis edge 68, analysis edge 70.
+// Covers: analysis edge 65, analysis edge 68, analysis edge 70, analysis defect 8.
 func TestVerdict(t *testing.T) {
 	endless := every("1m")
 	both := func(m *v1alpha1.Metric) { m.SuccessCondition, m.FailureCondition = "result >= 1", "result <= -1" } // 0 is undecided

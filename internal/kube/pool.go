@@ -265,9 +265,7 @@ func (p *Pool) ask(ctx context.Context, j job, o *analysis.Outcome) {
 	switch {
 	case !j.stop:
 		o.Describe = provider.Describe(req)
-		if o.Result, err = provider.Measure(ctx, req); err == nil && o.Metric.Baseline != nil {
-			err = p.compare(ctx, req, o)
-		}
+		err = p.take(ctx, req, provider, o)
 		p.collect(ctx, j, req, provider, o)
 	default:
 		if s, ok := provider.(metric.Stopper); ok {
@@ -277,6 +275,37 @@ func (p *Pool) ask(ctx context.Context, j job, o *analysis.Outcome) {
 	if err != nil {
 		o.Err = err.Error()
 	}
+}
+
+// take measures, if there is enough to measure, and with a baseline compares.
+func (p *Pool) take(ctx context.Context, req metric.Request, provider metric.Provider, o *analysis.Outcome) (err error) {
+	if o.Metric.Evidence != nil && req.InFlight == nil {
+		if why, err := p.evidence(ctx, req, o); err != nil || why != "" {
+			o.Result = metric.Result{Kind: metric.NoData, Why: why}
+			return err
+		}
+	}
+	if o.Result, err = provider.Measure(ctx, req); err != nil || o.Metric.Baseline == nil {
+		return err
+	}
+	return p.compare(ctx, req, o)
+}
+
+// evidence counts what the measurement would rest on; why says that it is too little.
+func (p *Pool) evidence(ctx context.Context, req metric.Request, o *analysis.Outcome) (why string, err error) {
+	req.Provider = o.Metric.Evidence.Provider()
+	provider := p.provider(&req.Provider)
+	if provider == nil {
+		return "", fmt.Errorf("no valid provider in the evidence of metric '%s'", req.Metric)
+	}
+	counted, err := provider.Measure(ctx, req)
+	if err == nil {
+		why, err = metric.Enough(counted, analysis.AtLeast(&o.Metric))
+	}
+	if err != nil {
+		return "", fmt.Errorf("evidence: %w", err)
+	}
+	return why, nil
 }
 
 // collect lets a provider clear away what measurements have left that the status forgets.
@@ -333,12 +362,15 @@ func (p *Pool) problem(run *v1alpha1.AnalysisRun) string {
 		if why := p.refuses(&metrics[i].Provider); why != "" {
 			return fmt.Sprintf("metrics[%d].provider%s", i, why)
 		}
-		if metrics[i].Baseline == nil {
-			continue
+		if b := metrics[i].Baseline; b != nil {
+			if why := p.refuses(new(b.Provider())); why != "" {
+				return fmt.Sprintf("metrics[%d].baseline%s", i, why)
+			}
 		}
-		stable := metrics[i].Baseline.Provider()
-		if why := p.refuses(&stable); why != "" {
-			return fmt.Sprintf("metrics[%d].baseline%s", i, why)
+		if e := metrics[i].Evidence; e != nil {
+			if why := p.refuses(new(e.Provider())); why != "" {
+				return fmt.Sprintf("metrics[%d].evidence%s", i, why)
+			}
 		}
 	}
 	return ""

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -160,6 +161,43 @@ func TestABaselineIsAskedBesideTheCanary(t *testing.T) {
 	}
 }
 
+func TestAMeasurementRestsOnEnoughEvidence(t *testing.T) {
+	for name, c := range map[string]struct {
+		counted func() (metric.Result, error)
+		want    v1alpha1.AnalysisPhase
+		message string
+		asked   int // how often the metric itself was asked
+	}{
+		"enough":  {func() (metric.Result, error) { return value(100) }, v1alpha1.AnalysisPhaseFailed, "", 1},
+		"too few": {func() (metric.Result, error) { return value(99) }, v1alpha1.AnalysisPhaseInconclusive, "no data: it would rest on 99 of at least 100 events (noData: Inconclusive)", 0},
+		"it cannot be counted": {func() (metric.Result, error) { return metric.Result{}, errors.New("connection refused") },
+			v1alpha1.AnalysisPhaseError, "evidence: connection refused", 0},
+		"it is no count": {func() (metric.Result, error) {
+			return metric.Result{Kind: metric.Values, Value: "many", Display: `"many"`}, nil
+		}, v1alpha1.AnalysisPhaseError, `evidence: evidence must be one number, not "many"`, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run := analysisRun("errors")
+			m := &run.Spec.Metrics[0]
+			m.ConsecutiveErrorLimit = ptr(intstr.FromInt32(0))
+			m.Evidence = &v1alpha1.Evidence{AtLeast: intstr.FromString("100"), Baseline: v1alpha1.Baseline{Prometheus: &v1alpha1.PrometheusMetric{Query: "count"}}}
+			var asked atomic.Int32
+			w, _, woken := measuring(t, run, func(_ context.Context, r metric.Request) (metric.Result, error) {
+				if r.Provider.Prometheus.Query == "count" {
+					return c.counted()
+				}
+				asked.Add(1)
+				return value(0)
+			})
+			st := w.finish(woken)
+			if got := st.MetricResults[0].Measurements[0]; st.Phase != c.want || got.Message != c.message || int(asked.Load()) != c.asked {
+				t.Errorf("%s: %q, asked %d times", st.Phase, got.Message, asked.Load())
+			}
+		})
+	}
+}
+
+// Covers: analysis defect 15.
 func TestASourceThatHangsDelaysNoOther(t *testing.T) {
 	w, _, woken := measuring(t, analysisRun("rate"), func(ctx context.Context, r metric.Request) (metric.Result, error) {
 		if r.Provider.Prometheus.Address == "http://hangs" {
@@ -205,6 +243,7 @@ func TestEverySourceHasItsOwnLane(t *testing.T) {
 	}
 }
 
+// Covers: outage 65.
 func TestRunIsMeasuredOutsideThePass(t *testing.T) {
 	go1 := make(chan struct{})
 	w, _, woken := measuring(t, analysisRun("rate"), func(context.Context, metric.Request) (metric.Result, error) {
@@ -273,9 +312,12 @@ func TestMeasurementsThatGoWrong(t *testing.T) {
 		"a baseline that nobody has": {func(r *v1alpha1.AnalysisRun) {
 			r.Spec.Metrics[0].Baseline = &v1alpha1.Baseline{Web: &v1alpha1.WebMetric{}}
 		}, nil, "Analysis spec invalid: metrics[0].baseline: there is no such provider in this version"},
-		// Covers: analysis edge 49.
+		// Covers: analysis edge 49, analysis defect 9.
 		"a metric that its provider refuses": {func(r *v1alpha1.AnalysisRun) { r.Spec.Metrics[0].Provider.Prometheus.Query = refused }, nil,
 			"Analysis spec invalid: metrics[0].provider.prometheus: query: it is empty"},
+		"evidence that its provider refuses": {func(r *v1alpha1.AnalysisRun) {
+			r.Spec.Metrics[0].Evidence = &v1alpha1.Evidence{AtLeast: intstr.FromInt32(1), Baseline: v1alpha1.Baseline{Prometheus: &v1alpha1.PrometheusMetric{Query: refused}}}
+		}, nil, "Analysis spec invalid: metrics[0].evidence.prometheus: query: it is empty"},
 		"a baseline that its provider refuses": {func(r *v1alpha1.AnalysisRun) {
 			r.Spec.Metrics[0].Baseline = &v1alpha1.Baseline{Prometheus: &v1alpha1.PrometheusMetric{Query: refused}}
 		}, nil, "Analysis spec invalid: metrics[0].baseline.prometheus: query: it is empty"},
@@ -301,6 +343,7 @@ func TestMeasurementsThatGoWrong(t *testing.T) {
 	}
 }
 
+// Covers: analysis defect 10.
 func TestSecretsReachTheProviderAndNothingElse(t *testing.T) {
 	run := analysisRun("rate")
 	run.Spec.Args = []v1alpha1.Argument{{Name: "token", ValueFrom: &v1alpha1.ValueFrom{SecretKeyRef: &v1alpha1.SecretKeyRef{Name: "s", Key: "k"}}}}

@@ -260,7 +260,7 @@ func (s shared) Get(ctx context.Context, key client.ObjectKey, o client.Object, 
 
 // The published controller writes placeholders for args into the templates of its cache.
 //
-// Covers: defect 21.
+// Covers: defect 21, analysis defect 13.
 func TestValidationLeavesTheTemplatesOfTheCacheAlone(t *testing.T) {
 	w := shop(t, func(ro *v1alpha1.Rollout) {
 		a := named("check", "inner")

@@ -3,7 +3,9 @@ package metric
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -21,6 +23,24 @@ type Series map[string]any
 // has the comparison, and Why says which one.
 func Compare(canary, stable Result) Result {
 	return Named(map[string]Result{Canary: canary, Stable: stable})
+}
+
+// Enough judges how many events a measurement would rest on; why says that they are too few.
+// Nothing counts as 0, which is what a sum over nothing is. The error is for an answer
+// that is no count.
+func Enough(counted Result, atLeast int) (why string, err error) {
+	n := 0.0
+	if counted.Kind != NoData {
+		v, ok := single(counted).(float64)
+		if !ok || math.IsNaN(v) || v < 0 {
+			return "", fmt.Errorf("evidence must be one number, not %s", counted.Display)
+		}
+		n = v
+	}
+	if n >= float64(atLeast) {
+		return "", nil
+	}
+	return fmt.Sprintf("it would rest on %s of at least %d events", strconv.FormatFloat(math.Floor(n), 'f', -1, 64), atLeast), nil
 }
 
 // Named makes one Result of several, by name.

@@ -1,10 +1,37 @@
 package metric
 
 import (
+	"math"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
+
+// Covers: analysis defect 3.
+func TestEnough(t *testing.T) {
+	counted := func(v any) Result { return Result{Kind: Values, Value: v, Display: "shown"} }
+	for name, c := range map[string]struct {
+		counted Result
+		why     string
+		err     string
+	}{
+		"enough":               {counted([]float64{100}), "", ""},
+		"a number alone":       {counted(250.0), "", ""},
+		"too few":              {counted([]float64{99.7}), "it would rest on 99 of at least 100 events", ""},
+		"none":                 {counted(0.0), "it would rest on 0 of at least 100 events", ""},
+		"nothing was counted":  {Result{Kind: NoData, Value: []float64{}}, "it would rest on 0 of at least 100 events", ""},
+		"two numbers":          {counted([]float64{100, 100}), "", "evidence must be one number, not shown"},
+		"words":                {counted("many"), "", "evidence must be one number, not shown"},
+		"less than nothing":    {counted(-1.0), "", "evidence must be one number, not shown"},
+		"more than can be":     {counted(math.Inf(1)), "", ""},
+		"a number that is NaN": {counted(math.NaN()), "", "evidence must be one number, not shown"},
+	} {
+		why, err := Enough(c.counted, 100)
+		if why != c.why || (err != nil) != (c.err != "") || err != nil && err.Error() != c.err {
+			t.Errorf("%s: got %q, %v", name, why, err)
+		}
+	}
+}
 
 func TestCompare(t *testing.T) {
 	vector := func(display string, v ...float64) Result { return Result{Kind: Values, Value: v, Display: display} }

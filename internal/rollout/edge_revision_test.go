@@ -208,7 +208,7 @@ func TestAnotherAnalysisInTheSpecRestartsNoRun(t *testing.T) {
 	}
 }
 
-// Covers: edge 100, analysis edge 133, analysis edge 134.
+// Covers: edge 100, analysis edge 133, analysis edge 134, outage 64.
 func TestRunsAreKeptUpToTheirLimits(t *testing.T) {
 	const good, bad, cut, undecided = v1alpha1.AnalysisPhaseSuccessful, v1alpha1.AnalysisPhaseFailed, v1alpha1.AnalysisPhaseError, v1alpha1.AnalysisPhaseInconclusive
 	gone := run("gone", good, 1)
@@ -263,10 +263,10 @@ func TestRunsAreFoundAgain(t *testing.T) {
 		"one of a former attempt does not count": {[]mod{measuring(former)}, []string{"start analysis demo-v2-2-1.1", "stop analysis demo-v2-2-1"}, 1},
 		// Covers: edge 103.
 		"an undecided one is not replaced": {[]mod{measuring(run("demo-v2-2-1", undecided, 1)), named("demo-v2-2-1", undecided), seen}, nil, 1},
-		// Covers: edge 103.
+		// Covers: edge 103, analysis defect 21.
 		"the promote of an undecided one goes on": {[]mod{measuring(run("demo-v2-2-1", undecided, 1)), named("demo-v2-2-1", undecided), seen,
 			func(s *snapshot) { s.Status.PauseConditions, s.Status.ControllerPause = nil, false }, at(2)}, []string{"scale v1 from 3 to 2", "scale v2 from 1 to 2"}, 2},
-		// Covers: outage 66, defect 2.
+		// Covers: outage 66, defect 2, analysis defect 4.
 		"one that was told to stop lets nothing pass": {[]mod{measuring(func() rollout.Run {
 			r := run("demo-v2-2-1", v1alpha1.AnalysisPhaseSuccessful, 1)
 			r.Terminating = true

@@ -1,8 +1,11 @@
 package rollout
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -131,18 +134,34 @@ func (v *view) former(created time.Time) bool {
 	return d != nil && d.RolloutStartedAt != nil && d.FinishedAt == nil && created.Before(d.RolloutStartedAt.Time)
 }
 
+// maxBase is the longest name of a run or an Experiment, in bytes, without what is added
+// where that is taken; Kubernetes allows 253.
+const maxBase = 240
+
+// named is the Rollout's name with something behind it. A name that is too long for that is
+// cut, and gets a hash of the whole, as others may begin in the same way.
+func named(rollout, rest string) string {
+	if len(rollout)+len(rest) <= maxBase {
+		return rollout + rest
+	}
+	sum := sha256.Sum256([]byte(rollout))
+	hash := "-" + hex.EncodeToString(sum[:4])
+	return strings.TrimRight(rollout[:maxBase-len(rest)-len(hash)], "-.") + hash + rest
+}
+
 // freeName is <rollout>-<hash>-<revision>[-<step>|-pre|-post], with .1, .2 … where that
 // is taken (core.md §5.16).
 func (v *view) freeName(k RunKind, step int32) string {
-	base := fmt.Sprintf("%s-%s-%d", v.Name, v.current.Hash, v.current.Number)
+	rest := fmt.Sprintf("-%s-%d", v.current.Hash, v.current.Number)
 	switch k {
 	case StepRun:
-		base = fmt.Sprintf("%s-%d", base, step)
+		rest = fmt.Sprintf("%s-%d", rest, step)
 	case PrePromotion:
-		base += "-pre"
+		rest += "-pre"
 	case PostPromotion:
-		base += "-post"
+		rest += "-post"
 	}
+	base := named(v.Name, rest)
 	name := base
 	for i := 1; slices.ContainsFunc(v.Runs, func(r Run) bool { return r.Name == name }); i++ {
 		name = fmt.Sprintf("%s.%d", base, i)

@@ -57,7 +57,7 @@ func (v *view) trialOf(s step) *Experiment {
 
 // trialBase is <rollout>-<hash>-<revision>-<step>.
 func (v *view) trialBase(s step) string {
-	return fmt.Sprintf("%s-%s-%d-%d", v.Name, v.current.Hash, v.current.Number, s.trial)
+	return named(v.Name, fmt.Sprintf("-%s-%d-%d", v.current.Hash, v.current.Number, s.trial))
 }
 
 // sameTrial reports whether a name is the base, or the base with -1, -2 … behind it.

@@ -76,6 +76,19 @@ func (w *World) tellMeasured(r *run, outcomes []analysis.Outcome) {
 
 func (w *World) measure(r *run, m v1alpha1.Metric) analysis.Outcome {
 	out := analysis.Outcome{Name: m.Name, Metric: m, Started: w.Now}
+	if m.Evidence != nil {
+		count := m
+		count.Name, count.Provider = m.Name+".evidence", m.Evidence.Provider()
+		counted, problem := w.ask(r, count)
+		why, err := metric.Enough(counted, analysis.AtLeast(&m))
+		if err != nil {
+			problem = err.Error()
+		}
+		if problem != "" || why != "" {
+			out.Result, out.Err = metric.Result{Kind: metric.NoData, Why: why}, problem
+			return out
+		}
+	}
 	out.Result, out.Err = w.ask(r, m)
 	if m.Baseline == nil || out.Err != "" {
 		return out
@@ -87,7 +100,8 @@ func (w *World) measure(r *run, m v1alpha1.Metric) analysis.Outcome {
 	return out
 }
 
-// ask is one source; that of a baseline has the metric's name with ".stable" behind it.
+// ask is one source; that of a baseline has the metric's name with ".stable" behind
+// it, that of its evidence ".evidence".
 func (w *World) ask(r *run, m v1alpha1.Metric) (res metric.Result, problem string) {
 	answer := Reading{Value: []float64{1}}
 	if w.Metric != nil {

@@ -166,6 +166,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// Covers: analysis defect 18.
 func TestWhereCredentialsComeFrom(t *testing.T) {
 	all := map[string]string{"DD_ADDRESS": "http://env", "DD_API_KEY": "k", "DD_APP_KEY": "a"}
 	some := map[string]string{"DD_API_KEY": "k", "DD_APP_KEY": "a"}

@@ -77,6 +77,7 @@ func TestWhatIsSent(t *testing.T) {
 	}
 }
 
+// Covers: analysis defect 18.
 func TestNoVersionIsV1(t *testing.T) {
 	url, last := listen(t, points("[1,2]"))
 	m := v1alpha1.DatadogMetric{Query: "q", SecretRef: v1alpha1.SecretRef{Name: url}}

@@ -7,7 +7,7 @@ import (
 	"github.com/penstock-io/penstock/internal/metric"
 )
 
-// Covers: analysis edge 106.
+// Covers: analysis edge 106, analysis defect 16.
 func TestNames(t *testing.T) {
 	long := strings.Repeat("x", 24)
 	for name, test := range map[string]struct {

@@ -111,6 +111,7 @@ const (
 	begun   = "POST /canary/c%2F1?application=shop+web&configurationAccountName=git&metricsAccountName=prom&storageAccountName=s3 "
 )
 
+// Covers: analysis defect 17.
 func TestAnExecutionIsStarted(t *testing.T) {
 	body := func(start, end string) string {
 		side := func(name string) string {
@@ -143,7 +144,7 @@ func TestAnExecutionIsStarted(t *testing.T) {
 	}
 }
 
-// Covers: analysis edge 112.
+// Covers: analysis edge 112, analysis defect 17.
 func TestWhatCannotBeStarted(t *testing.T) {
 	for name, c := range map[string]struct {
 		change           func(*v1alpha1.KayentaMetric)

@@ -207,6 +207,7 @@ func TestAfterACrashTheNextMeasurementStartsItAgain(t *testing.T) {
 	}
 }
 
+// Covers: analysis defect 19.
 func TestAPluginThatHangs(t *testing.T) {
 	p, r := judged(t, `{"Message":"hang"}`)
 	p.Describe(r) // it runs
