@@ -60,7 +60,7 @@ func TestConditions(t *testing.T) {
 		"a condition without end is an error":         {success: strings.Repeat("(", 20000), result: 1.0, want: errored},
 
 		// no data: 3.3 with our answers
-		"index into nothing":                                  {success: "result[0] >= 0.95", result: empty, want: unsure, message: "no data: the result is an empty list (noData: Inconclusive)"}, // Covers: analysis edge 73, outage 57.
+		"index into nothing":                                  {success: "result[0] >= 0.95", result: empty, want: unsure, message: "no data: the result is an empty list (noData: Inconclusive)"}, // Covers: analysis edge 73, analysis edge 86, outage 57.
 		"all of nothing":                                      {success: "all(result, # > 0.9)", result: empty, want: unsure},                                                                      // Covers: analysis edge 74.
 		"none of nothing":                                     {success: "none(result, # > 0.9)", result: empty, want: unsure},
 		"any of nothing":                                      {success: "any(result, # > 0.9)", result: empty, want: unsure},
@@ -92,8 +92,8 @@ func TestConditions(t *testing.T) {
 		"a series of NaN is no data though it can be counted": {success: "len(result) == 1", result: []float64{nan}, want: unsure},
 		"NaN is not handled by ??":                            {failure: "(result ?? 0) > 1", result: nan, want: unsure},
 		"isNaN of a vector is a mistake":                      {success: "isNaN(result)", result: []float64{nan}, want: unsure},
-		"nil compared":                                        {success: "result < 0.05", result: nil, want: unsure, message: "no data: the result is null (noData: Inconclusive)"},
-		"nil with default":                                    {success: "default(result, 0) < 0.05", result: nil, want: ok}, // Covers: analysis edge 84.
+		"nil compared":                                        {success: "result < 0.05", result: nil, want: unsure, message: "no data: the result is null (noData: Inconclusive)"}, // Covers: analysis edge 86.
+		"nil with default":                                    {success: "default(result, 0) < 0.05", result: nil, want: ok},                                                        // Covers: analysis edge 84.
 		"nil with ??":                                         {success: "(result ?? 0) < 0.05", result: nil, want: ok},
 		"nil tested with isNil":                               {success: "isNil(result) || result < 1", result: nil, want: ok}, // Covers: analysis edge 85.
 		"nil tested with ==":                                  {success: "result == nil", result: nil, want: ok},

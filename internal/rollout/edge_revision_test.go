@@ -1,6 +1,9 @@
 package rollout_test
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -223,6 +226,63 @@ func TestRunsAreKeptUpToTheirLimits(t *testing.T) {
 	})
 	does(t, rollout.Decide(s), "delete analysis g2", "delete analysis g3", "delete analysis b3", "delete analysis gone",
 		"stop analysis live1", "stop analysis live2", "stop analysis live3")
+}
+
+// Covers: analysis edge 134.
+func TestHowManyRunsAreKept(t *testing.T) {
+	const good, bad, running = v1alpha1.AnalysisPhaseSuccessful, v1alpha1.AnalysisPhaseFailed, v1alpha1.AnalysisPhaseRunning
+	seven := func(s *snapshot) { // of each verdict, 1 the newest
+		for i := 1; i <= 7; i++ {
+			s.Runs = append(s.Runs, run(fmt.Sprintf("good%d", i), good, 10*i), run(fmt.Sprintf("bad%d", i), bad, 10*i))
+		}
+	}
+	limits := func(good, bad *int32) mod {
+		return func(s *snapshot) {
+			s.Spec.Analysis = &v1alpha1.AnalysisRunStrategy{SuccessfulRunHistoryLimit: good, UnsuccessfulRunHistoryLimit: bad}
+		}
+	}
+	// measured is a step whose own run, the oldest of all, has that phase.
+	measured := func(phase v1alpha1.AnalysisPhase) mod {
+		return func(s *snapshot) {
+			steps(weight(25), inline("errors"), weight(50))(s)
+			at(1)(s)
+			s.Status.Duration = &v1alpha1.RolloutDuration{RolloutStartedAt: &metav1.Time{Time: noon.Add(-3 * time.Hour)}}
+			s.Runs = append(s.Runs, run("demo-v2-2-1", phase, 100))
+			s.Status.Canary.CurrentStepAnalysisRunStatus = &v1alpha1.RolloutAnalysisRunStatus{Name: "demo-v2-2-1", Status: running}
+		}
+	}
+	zero := ptr(int32(0))
+	for name, c := range map[string]struct {
+		mods []mod
+		want []string
+	}{
+		"five of each where nothing is said": {[]mod{seven}, []string{"good6", "good7", "bad6", "bad7"}},
+		"five where only one limit is set":   {[]mod{seven, limits(ptr(int32(6)), nil)}, []string{"good7", "bad6", "bad7"}},
+		"none of those that passed":          {[]mod{seven, limits(zero, ptr(int32(7)))}, []string{"good1", "good2", "good3", "good4", "good5", "good6", "good7"}},
+		"none at all": {[]mod{seven, limits(zero, zero)}, []string{"good1", "good2", "good3", "good4", "good5", "good6", "good7",
+			"bad1", "bad2", "bad3", "bad4", "bad5", "bad6", "bad7"}},
+		"one that was told to stop stays until it has ended": {[]mod{limits(zero, zero), func(s *snapshot) {
+			stopping := run("stopping", running, 5)
+			stopping.Terminating = true
+			s.Runs = append(s.Runs, stopping, run("ended", bad, 5))
+		}}, []string{"ended"}},
+		"one that runs stays and does not count":   {[]mod{seven, measured(running)}, []string{"good6", "good7", "bad6", "bad7"}},
+		"one that serves stays and does not count": {[]mod{measured(bad), limits(zero, zero)}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, line := range lines(rollout.Decide(given(append([]mod{updating(1, 1)}, c.mods...)...))) {
+				if deleted, is := strings.CutPrefix(line, "delete analysis "); is {
+					got = append(got, deleted)
+				}
+			}
+			slices.Sort(got)
+			slices.Sort(c.want)
+			if d := cmp.Diff(c.want, got); d != "" {
+				t.Errorf("deleted (-want +got):\n%s", d)
+			}
+		})
+	}
 }
 
 // attempt dates the present attempt so that the runs of run() belong to it.

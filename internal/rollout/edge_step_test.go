@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -137,6 +138,78 @@ func TestAFullPromotionEndsWhatTheStepsHaveBegun(t *testing.T) {
 	c := p.Status.Canary
 	if c.CurrentStepAnalysisRunStatus != nil || c.CurrentBackgroundAnalysisRunStatus != nil || c.CurrentExperiment != "" || !p.Status.PromoteFull {
 		t.Errorf("%+v, full promotion %v", c, p.Status.PromoteFull)
+	}
+}
+
+// An abort stops what is measured. Of a canary's runs the status keeps nothing; those of
+// blue-green stay for people to see.
+//
+// Covers: analysis edge 125.
+func TestAnAbortStopsWhatIsMeasured(t *testing.T) {
+	const running = v1alpha1.AnalysisPhaseRunning
+	abort := func(s *snapshot) { s.Status.Abort = true }
+	t.Run("of a canary", func(t *testing.T) {
+		s := given(steps(weight(25), inline("smoke")), canary(func(c *v1alpha1.CanaryStrategy) {
+			c.Analysis = &v1alpha1.RolloutAnalysisBackground{RolloutAnalysis: *inline("errors").Analysis}
+		}), updating(1, 1), attempt, at(1), func(s *snapshot) {
+			s.Runs = []rollout.Run{run("demo-v2-2-1", running, 1),
+				{Name: "demo-v2-2", Kind: rollout.Background, Step: -1, Hash: "v2", Number: 2, Phase: running, Created: noon.Add(-time.Minute)}}
+		}, seen)
+		if c := s.Status.Canary; c.CurrentStepAnalysisRunStatus == nil || c.CurrentBackgroundAnalysisRunStatus == nil {
+			t.Fatalf("before the abort: %+v", c)
+		}
+		abort(&s)
+		p := rollout.Decide(s)
+		if got := lines(p); !slices.Contains(got, "stop analysis demo-v2-2-1") || !slices.Contains(got, "stop analysis demo-v2-2") {
+			t.Errorf("actions %v", got)
+		}
+		if c := p.Status.Canary; c.CurrentStepAnalysisRunStatus != nil || c.CurrentBackgroundAnalysisRunStatus != nil {
+			t.Errorf("the status keeps %+v", c)
+		}
+	})
+	t.Run("of blue-green", func(t *testing.T) {
+		s := given(blue("v1", "v2", func(b *v1alpha1.BlueGreenStrategy) { b.PrePromotionAnalysis = inline("smoke").Analysis }), updating(4, 4), attempt,
+			func(s *snapshot) {
+				s.Runs = []rollout.Run{{Name: "demo-v2-2-pre", Kind: rollout.PrePromotion, Step: -1, Hash: "v2", Number: 2, Phase: running, Created: noon.Add(-time.Minute)}}
+			}, seen)
+		abort(&s)
+		p := rollout.Decide(s)
+		if got := lines(p); !slices.Contains(got, "stop analysis demo-v2-2-pre") {
+			t.Errorf("actions %v", got)
+		}
+		s.Status = p.Status
+		s.Runs[0].Terminating, s.Runs[0].Phase = true, v1alpha1.AnalysisPhaseSuccessful
+		for range 2 {
+			persist(&s)
+		}
+		if r := s.Status.BlueGreen.PrePromotionAnalysisRunStatus; r == nil || r.Name != "demo-v2-2-pre" {
+			t.Errorf("the status keeps %+v", r)
+		}
+	})
+}
+
+// Covers: analysis edge 132.
+func TestWhatABackgroundRunSaysAfterTheEndChangesNothing(t *testing.T) {
+	said := func(phase v1alpha1.AnalysisPhase, stopped bool) snapshot {
+		return given(canary(func(c *v1alpha1.CanaryStrategy) {
+			c.Analysis = &v1alpha1.RolloutAnalysisBackground{RolloutAnalysis: *inline("errors").Analysis}
+		}), func(s *snapshot) {
+			s.Runs = []rollout.Run{{Name: "demo-v1-1", Kind: rollout.Background, Step: -1, Hash: "v1", Number: 1, Phase: phase, Terminating: stopped, Created: noon.Add(-time.Minute)}}
+		})
+	}
+	does(t, rollout.Decide(said(v1alpha1.AnalysisPhaseRunning, false)), "stop analysis demo-v1-1")
+	for _, phase := range []v1alpha1.AnalysisPhase{v1alpha1.AnalysisPhaseRunning, v1alpha1.AnalysisPhaseSuccessful,
+		v1alpha1.AnalysisPhaseInconclusive, v1alpha1.AnalysisPhaseFailed, v1alpha1.AnalysisPhaseError} {
+		t.Run(string(phase), func(t *testing.T) {
+			s := said(phase, true)
+			for range 3 {
+				does(t, rollout.Decide(s))
+				persist(&s)
+			}
+			if st := s.Status; st.Phase != v1alpha1.RolloutPhaseHealthy || st.Abort || len(st.PauseConditions) > 0 {
+				t.Errorf("%s %s, abort %v, pauses %v", st.Phase, st.Message, st.Abort, st.PauseConditions)
+			}
+		})
 	}
 }
 

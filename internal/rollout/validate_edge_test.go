@@ -39,7 +39,7 @@ func TestEdgeCases(t *testing.T) {
 		"27 the Service exists by now":        {patch: stableA, refs: services(map[string]ServiceRef{"a": {}})},
 		"29 the hash in a selector is ours":   {patch: stableA, refs: selecting(map[string]string{v1alpha1.PodTemplateHashLabel: "x"})}, // Covers: edge 29.
 		"30 no Rollout manages the Service":   {patch: stableA, refs: services(map[string]ServiceRef{"a": {ManagedBy: ""}})},
-		"31 the background may run for ever":  {patch: background, refs: templates(map[string]TemplateRef{"t": endless})}, // Covers: edge 31.
+		"31 the background may run for ever":  {patch: background, refs: templates(map[string]TemplateRef{"t": endless})}, // Covers: edge 31, analysis edge 136.
 		// Covers: edge 31.
 		"31 pre-promotion may not": {patch: "strategy: {canary: null, blueGreen: {activeService: a, prePromotionAnalysis: {templates: [{templateName: t}]}}}",
 			refs: templates(map[string]TemplateRef{"t": endless}),
@@ -61,7 +61,7 @@ func TestEdgeCases(t *testing.T) {
 			refs: templates(map[string]TemplateRef{"t": {Args: []v1alpha1.Argument{{Name: "x"}}}, "u": {Args: []v1alpha1.Argument{{Name: "x", Value: new(string)}}}})},
 		"§7.1 no. 10 a template that names itself": {patch: background, refs: templates(map[string]TemplateRef{"t": {Nested: nested("t")}}),
 			want: []string{bgPath + `Invalid value: "templateNames: [t]": analysis templates refer to each other in a circle: t -> t`}},
-		"§7.7 no. 120 no templates":   {patch: "strategy: {canary: {steps: [{analysis: {templates: []}}]}}", refs: templates(nil)},
+		"§7.7 no. 120 no templates":   {patch: "strategy: {canary: {steps: [{analysis: {templates: []}}]}}", refs: templates(nil)}, // Covers: analysis edge 120.
 		"Services were not looked up": {patch: stableA, refs: &References{}},
 	}
 	for name, tc := range tests {
