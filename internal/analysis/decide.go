@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,6 +17,11 @@ const (
 	minWait = time.Second
 	// defaultRetention is how many measurements a metric keeps in the status.
 	defaultRetention = 10
+	// maxMeasured bounds the measurements of all metrics of a run, in bytes; an object of
+	// more than about 1.5 MB cannot be stored.
+	maxMeasured = 512 << 10
+	// droppedKey counts in a metric's metadata the measurements that the status has let go.
+	droppedKey = "droppedMeasurements"
 )
 
 // Decide says what is next for one run. A run that is over is only ever deleted.
@@ -93,7 +99,7 @@ func plan(s Snapshot, p *Plan, metrics []v1alpha1.Metric, r rules) {
 	results := make([]*v1alpha1.MetricResult, len(metrics))
 	for i := range metrics {
 		if results[i] = resultOf(&p.Status, metrics[i].Name); results[i] != nil {
-			trim(results[i], r.keep[i])
+			trim(results[i], r.keep[i], maxMeasured/len(results))
 			assess(p, results[i], &metrics[i], false)
 		}
 	}
@@ -287,10 +293,33 @@ func lifetime(t *v1alpha1.TTLStrategy, phase v1alpha1.AnalysisPhase) *int32 {
 	return t.SecondsAfterCompletion
 }
 
-func trim(r *v1alpha1.MetricResult, keep int) {
-	if over := len(r.Measurements) - keep; over > 0 {
-		r.Measurements = append([]v1alpha1.Measurement(nil), r.Measurements[over:]...)
+// trim lets the oldest measurements go that are more than keep, or than so many bytes hold,
+// and counts them in the metric's metadata.
+func trim(r *v1alpha1.MetricResult, keep, bytes int) {
+	over := max(0, len(r.Measurements)-keep)
+	for i := len(r.Measurements) - 1; i >= over; i-- {
+		if bytes -= sizeOf(&r.Measurements[i]); bytes < 0 {
+			over = min(i+1, len(r.Measurements)-1) // the newest stays
+		}
 	}
+	if over == 0 {
+		return
+	}
+	r.Measurements = append([]v1alpha1.Measurement(nil), r.Measurements[over:]...)
+	before, err := strconv.Atoi(r.Metadata[droppedKey])
+	if err != nil {
+		before = 0
+	}
+	r.Metadata = set(r.Metadata, droppedKey, strconv.Itoa(before+over))
+}
+
+// sizeOf is about how many bytes a measurement takes in the object.
+func sizeOf(m *v1alpha1.Measurement) int {
+	n := 200 + len(m.Value) + len(m.Message) // the names of fields, and the times
+	for k, v := range m.Metadata {
+		n += len(k) + len(v) + 8
+	}
+	return n
 }
 
 func (p *Plan) wake(at time.Time) {

@@ -1,7 +1,9 @@
 package analysis
 
 import (
+	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +99,26 @@ func TestWhatAProviderRefusesEndsARunBeforeItStarts(t *testing.T) {
 }
 
 // Covers: outage 63.
+func TestMeasurementsThatAreKeptHaveRoom(t *testing.T) {
+	r := &v1alpha1.MetricResult{}
+	for range 2000 {
+		r.Measurements = append(r.Measurements, v1alpha1.Measurement{Phase: errored, Message: strings.Repeat("x", maxText)})
+	}
+	trim(r, 1<<30, maxMeasured)
+	raw, err := json.Marshal(r)
+	if err != nil || len(raw) > maxMeasured || len(raw) < maxMeasured/2 {
+		t.Errorf("%d bytes are kept: %v", len(raw), err)
+	}
+	if dropped, err := strconv.Atoi(r.Metadata[droppedKey]); err != nil || dropped+len(r.Measurements) != 2000 {
+		t.Errorf("%d kept and %s dropped", len(r.Measurements), r.Metadata[droppedKey])
+	}
+	trim(r, 1<<30, 1)
+	if len(r.Measurements) != 1 || r.Metadata[droppedKey] != "1999" {
+		t.Errorf("the newest stays: %d kept, %s dropped", len(r.Measurements), r.Metadata[droppedKey])
+	}
+}
+
+// Covers: outage 63.
 func TestRetention(t *testing.T) {
 	cases := map[string]struct {
 		rules []v1alpha1.MeasurementRetention
@@ -119,6 +141,9 @@ func TestRetention(t *testing.T) {
 			spec.MeasurementRetention = append([]v1alpha1.MeasurementRetention{{MetricName: "other", Limit: 1}}, c.rules...)
 			if got := min(Retention(spec, "m"), 20); got != c.want {
 				t.Errorf("Retention says %d", got)
+			}
+			if dropped, want := r.Metadata[droppedKey], strings.TrimPrefix(strconv.Itoa(20-c.want), "0"); dropped != want {
+				t.Errorf("%q are said to be dropped, want %q", dropped, want)
 			}
 			if len(r.Measurements) != c.want || r.Count != 20 {
 				t.Errorf("%d measurements with count %d", len(r.Measurements), r.Count)

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -190,24 +191,24 @@ func tokenOf(m *v1alpha1.Measurement) string {
 // text is a provider's text made fit for the status.
 func text(s string, secrets []string) string { return clip(metric.Redact(s, secrets)) }
 
-// clip shortens to maxText bytes, at the border of a character.
+// clip shortens to maxText bytes, at the border of a character, and says by how much.
 func clip(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) <= maxText {
 		return s
 	}
-	cut := maxText - len("…")
+	cut := maxText - len("… (1000000000 bytes more)")
 	for !utf8.RuneStart(s[cut]) {
 		cut--
 	}
-	return s[:cut] + "…"
+	return fmt.Sprintf("%s… (%d bytes more)", s[:cut], len(s)-cut)
 }
 
 func tidy(in map[string]string, secrets []string) map[string]string {
 	var out map[string]string
 	for _, k := range sortedKeys(in) {
 		if len(out) == maxMetadata {
-			break
+			return set(out, "dropped", fmt.Sprintf("%d more entries", len(in)-len(out)))
 		}
 		out = set(out, text(k, secrets), text(in[k], secrets))
 	}

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -116,11 +117,21 @@ func TestFold(t *testing.T) {
 		o := Outcome{Name: "m", Metric: m, Err: strings.Repeat("ä", 3000)}
 		long := Outcome{Name: "m", Metric: m, Result: metric.Result{Kind: metric.Values, Value: 1.0, Display: strings.Repeat("x", 1<<20)}}
 		got := Fold(v1alpha1.AnalysisRunStatus{}, aSpec(m), []Outcome{o, long}, start).MetricResults[0].Measurements
-		if n := len(got[0].Message); n > maxText || n < maxText-4 || strings.ToValidUTF8(got[0].Message, "?") != got[0].Message {
+		if n := len(got[0].Message); n > maxText || n < maxText-32 || strings.ToValidUTF8(got[0].Message, "?") != got[0].Message {
 			t.Errorf("message of %d bytes", n)
 		}
 		if len(got[1].Value) > maxText {
 			t.Errorf("value of %d bytes", len(got[1].Value))
+		}
+		if want := fmt.Sprintf("… (%d bytes more)", 1<<20-strings.Count(got[1].Value, "x")); !strings.HasSuffix(got[1].Value, want) {
+			t.Errorf("it does not say how much was cut: %s", got[1].Value[maxText-40:])
+		}
+		many := map[string]string{}
+		for i := range 40 {
+			many[fmt.Sprintf("%02d", i)] = "v"
+		}
+		if tidied := tidy(many, nil); len(tidied) != maxMetadata+1 || tidied["dropped"] != "24 more entries" {
+			t.Errorf("metadata %v", tidied)
 		}
 	})
 	t.Run("a measurement holds what was seen and when", func(t *testing.T) {
