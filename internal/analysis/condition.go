@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
@@ -80,9 +81,35 @@ func refuses(text string) error {
 		return p.err
 	}
 	// Not in compile: a check at run time says what it got in the published words.
-	_, err := expr.Compile(text, append(environment(), expr.AsBool())...)
+	code, err := expr.Compile(text, append(environment(), expr.AsBool())...)
 	if err != nil {
 		return firstLine(err)
+	}
+	return neverBool(code.Node())
+}
+
+// neverBool finds conditions that give no bool whatever the result is, which the compiler
+// cannot see as it does not know the result.
+func neverBool(n ast.Node) error {
+	switch n := n.(type) {
+	case *ast.BinaryNode:
+		switch n.Operator {
+		case "+", "-", "*", "/", "%", "^", "**", "..":
+			return fmt.Errorf("it gives the value of %q, and neither true nor false; compare it with a bound, as in result[0] >= 0.95", n.Operator)
+		case "??":
+			return neverBool(n.Right)
+		}
+	case *ast.UnaryNode:
+		if n.Operator == "-" || n.Operator == "+" {
+			return fmt.Errorf("it gives the value of %q, and neither true nor false; compare it with a bound, as in result[0] >= 0.95", n.Operator)
+		}
+	case *ast.IntegerNode, *ast.FloatNode, *ast.StringNode, *ast.ArrayNode, *ast.MapNode, *ast.NilNode:
+		return errors.New("it gives a value, and neither true nor false")
+	case *ast.ConditionalNode:
+		if err := neverBool(n.Exp1); err != nil {
+			return err
+		}
+		return neverBool(n.Exp2)
 	}
 	return nil
 }

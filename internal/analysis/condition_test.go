@@ -189,3 +189,16 @@ func BenchmarkEvaluate(b *testing.B) {
 		}
 	}
 }
+
+func TestConditionsThatAreNeverBool(t *testing.T) {
+	for text, refused := range map[string]bool{
+		"result[0] + 1": true, "-result": true, "result[0] / result[1] * 100": true, "result ?? 0": true, "result[0] > 1 ? 1 : 0": true,
+		"1..3": true, `result[0] > 1 ? result[0] > 2 : "x"`: true, "len(result)": true,
+		"result": false, "result[0]": false, "result.ok ?? false": false, "!result.bad": false, "result[0] - 1 > 2": false, "result[0] > 1 ? result[1] : true": false,
+	} {
+		err := refuses(text)
+		if (err != nil) != refused || err != nil && strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

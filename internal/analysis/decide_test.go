@@ -33,13 +33,13 @@ func TestValidation(t *testing.T) {
 		"failureLimit -2":                     {one(failureLimit(-2)), "metrics[0]: failureLimit must be >= 0, or -1 to be disabled"},                                                                         // Covers: analysis edge 30.
 		"count below consecutiveSuccessLimit": {one(count(2), every("1m"), failureLimit(-1), successLimit(3)), "metrics[0]: count must be >= consecutiveSuccessLimit"},
 		"consecutiveSuccessLimit -1":          {one(successLimit(-1)), "metrics[0]: consecutiveSuccessLimit must be >= 0"},
-		"inconclusiveLimit -1":                {set(func(m *v1alpha1.Metric) { m.InconclusiveLimit = num(-1) }), "metrics[0]: inconclusiveLimit must be >= 0"},                     // Covers: analysis edge 31.
-		"consecutiveErrorLimit -1":            {set(func(m *v1alpha1.Metric) { m.ConsecutiveErrorLimit = num(-1) }), "metrics[0]: consecutiveErrorLimit must be >= 0"},             // Covers: analysis edge 31.
-		"count below inconclusiveLimit":       {set(func(m *v1alpha1.Metric) { m.Count, m.InconclusiveLimit = num(1), num(2) }), "metrics[0]: count must be >= inconclusiveLimit"}, // Covers: analysis edge 31.
-		"count 2 without interval":            {one(count(2)), "metrics[0]: interval must be specified when count > 1"},                                                            // Covers: analysis edge 32.
-		"a bad interval":                      {one(every("60 s")), "metrics[0]: invalid interval string: time: unknown unit \" s\" in duration \"60 s\""},                         // Covers: analysis edge 33.
-		"a bad initialDelay":                  {one(delay("soon")), "metrics[0]: invalid startDelay string: time: invalid duration \"soon\""},                                      // Covers: analysis edge 33.
-		"no provider":                         {set(func(m *v1alpha1.Metric) { m.Provider.Web = nil }), "metrics[0]: no provider specified"},                                       // Covers: analysis edge 34.
+		"inconclusiveLimit -1":                {set(func(m *v1alpha1.Metric) { m.InconclusiveLimit = num(-1) }), "metrics[0]: inconclusiveLimit must be >= 0"},                         // Covers: analysis edge 31.
+		"consecutiveErrorLimit -1":            {set(func(m *v1alpha1.Metric) { m.ConsecutiveErrorLimit = num(-1) }), "metrics[0]: consecutiveErrorLimit must be >= 0"},                 // Covers: analysis edge 31.
+		"count below inconclusiveLimit":       {set(func(m *v1alpha1.Metric) { m.Count, m.InconclusiveLimit = num(1), num(2) }), "metrics[0]: count must be >= inconclusiveLimit"},     // Covers: analysis edge 31.
+		"count 2 without interval":            {one(count(2)), "metrics[0]: interval must be specified when count > 1"},                                                                // Covers: analysis edge 32.
+		"a bad interval":                      {one(every("60 s")), "metrics[0]: invalid interval string: time: unknown unit \" s\" in duration \"60 s\"; want one such as 30s or 5m"}, // Covers: analysis edge 33.
+		"a bad initialDelay":                  {one(delay("soon")), "metrics[0]: invalid startDelay string: time: invalid duration \"soon\"; want one such as 30s or 5m"},              // Covers: analysis edge 33.
+		"no provider":                         {set(func(m *v1alpha1.Metric) { m.Provider.Web = nil }), "metrics[0]: no provider specified"},                                           // Covers: analysis edge 34.
 		"evidence without a provider":         {set(func(m *v1alpha1.Metric) { m.Evidence = &v1alpha1.Evidence{AtLeast: intstr.FromInt32(1)} }), "metrics[0]: evidence must have one provider that gives a value, but has 0"},
 		"evidence of nothing": {set(func(m *v1alpha1.Metric) {
 			m.Evidence = &v1alpha1.Evidence{AtLeast: intstr.FromString("many"), Baseline: v1alpha1.Baseline{Web: &v1alpha1.WebMetric{}}}
@@ -320,7 +320,7 @@ func TestSecretsAndArgs(t *testing.T) {
 		secretsErr string
 		want       string
 	}{
-		"an arg that is not there":          {nil, "", "Unable to resolve metric arguments: failed to resolve {{args.x}}"},                                                                                           // Covers: analysis edge 18.
+		"an arg that is not there":          {nil, "", "Unable to resolve metric arguments: failed to resolve {{args.x}}; it stands in metrics[0].successCondition, and the run has no args"},                        // Covers: analysis edge 18.
 		"an arg without a value":            {[]v1alpha1.Argument{{Name: "x"}}, "", `Unable to resolve metric arguments: argument "x" was not supplied`},                                                             // Covers: analysis edge 24.
 		"a Secret that is not there":        {[]v1alpha1.Argument{{Name: "x", Value: ptr("1")}}, `secrets "s" not found`, `Unable to resolve metric arguments: secrets "s" not found`},                               // Covers: analysis edge 20.
 		"a key that is not there":           {[]v1alpha1.Argument{{Name: "x", Value: ptr("1")}}, "key 'k' does not exist in secret 's'", "Unable to resolve metric arguments: key 'k' does not exist in secret 's'"}, // Covers: analysis edge 20.

@@ -3,6 +3,7 @@ package analysis
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,7 +29,7 @@ func Resolve(spec v1alpha1.AnalysisRunSpec, secrets map[string]string) ([]v1alph
 	out := make([]v1alpha1.Metric, len(spec.Metrics))
 	for i := range spec.Metrics {
 		if out[i], err = resolveMetric(spec.Metrics[i], values); err != nil {
-			return nil, err
+			return nil, explained(fmt.Sprintf("metrics[%d]", i), err, values)
 		}
 	}
 	return out, nil
@@ -92,7 +93,7 @@ func walk(v any, values map[string]string) (any, error) {
 		for i := range v {
 			e, err := walk(v[i], values)
 			if err != nil {
-				return nil, err
+				return nil, under(fmt.Sprintf("[%d]", i), err)
 			}
 			v[i] = e
 		}
@@ -102,15 +103,42 @@ func walk(v any, values map[string]string) (any, error) {
 		for _, k := range slices.Sorted(maps.Keys(v)) {
 			key, err := substitute(k, values)
 			if err != nil {
-				return nil, err
+				return nil, under("."+k, err)
 			}
 			if out[key], err = walk(v[k], values); err != nil {
-				return nil, err
+				return nil, under("."+k, err)
 			}
 		}
 		return out, nil
 	}
 	return v, nil
+}
+
+// unknownArg is a tag that no arg answers, and where it stands.
+type unknownArg struct{ tag, path string }
+
+func (e *unknownArg) Error() string { return fmt.Sprintf("failed to resolve {{%s}}", e.tag) }
+
+// under adds to where an error is.
+func under(segment string, err error) error {
+	var u *unknownArg
+	if errors.As(err, &u) {
+		u.path = segment + u.path
+	}
+	return err
+}
+
+// explained puts behind the published words where the tag stands, and what there is.
+func explained(metric string, err error, values map[string]string) error {
+	var u *unknownArg
+	if !errors.As(err, &u) {
+		return err
+	}
+	have := "no args"
+	if len(values) > 0 {
+		have = "the args " + strings.Join(slices.Sorted(maps.Keys(values)), ", ")
+	}
+	return fmt.Errorf("%w; it stands in %s%s, and the run has %s", err, metric, u.path, have)
 }
 
 // substitute replaces the tags of one string.
@@ -135,7 +163,7 @@ func substitute(text string, values map[string]string) (string, error) {
 		name, isArg := strings.CutPrefix(strings.TrimSpace(tag), "args.")
 		value, known := values[name]
 		if !isArg || !known {
-			return "", fmt.Errorf("failed to resolve {{%s}}", tag)
+			return "", &unknownArg{tag: tag}
 		}
 		b.WriteString(value)
 		rest = next

@@ -56,8 +56,8 @@ func TestResolveErrorsAndSecrets(t *testing.T) {
 		want    string
 		err     string
 	}{
-		"an arg that is not there":     {"{{args.missing}}", nil, nil, "", "failed to resolve {{args.missing}}"}, // Covers: analysis edge 18.
-		"something that is no arg":     {"{{ something }}", nil, nil, "", "failed to resolve {{ something }}"},   // Covers: analysis edge 19.
+		"an arg that is not there":     {"{{args.missing}}", nil, nil, "", "failed to resolve {{args.missing}}; it stands in metrics[0].name, and the run has no args"}, // Covers: analysis edge 18.
+		"something that is no arg":     {"{{ something }}", nil, nil, "", "failed to resolve {{ something }}; it stands in metrics[0].name, and the run has no args"},   // Covers: analysis edge 19.
 		"a tag without end":            {"a {{args.x", nil, nil, "", `Cannot find end tag="}}" in the template="a {{args.x" starting from "args.x"`},
 		"a secret is a placeholder":    {"{{args.x}}", []v1alpha1.Argument{secretArg}, nil, "temp-for-secret", ""},
 		"a secret twice and with text": {"{{args.x}}-{{ args.x }}", []v1alpha1.Argument{secretArg}, map[string]string{"x": "s3"}, "s3-s3", ""}, // Covers: analysis edge 22.

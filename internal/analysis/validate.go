@@ -52,12 +52,12 @@ func validateMetric(m *v1alpha1.Metric) error {
 	}
 	if m.Interval != "" {
 		if _, err := time.ParseDuration(string(m.Interval)); err != nil {
-			return fmt.Errorf("invalid interval string: %w", err)
+			return fmt.Errorf("invalid interval string: %w; want one such as 30s or 5m", err)
 		}
 	}
 	if m.InitialDelay != "" {
 		if _, err := time.ParseDuration(string(m.InitialDelay)); err != nil {
-			return fmt.Errorf("invalid startDelay string: %w", err)
+			return fmt.Errorf("invalid startDelay string: %w; want one such as 30s or 5m", err)
 		}
 	}
 	switch n := providers(&m.Provider); {

@@ -393,18 +393,18 @@ func (p *Pool) refuses(m *v1alpha1.MetricProvider) string {
 // trying again is of no use: there is no such Secret or key.
 func (p *Pool) secrets(ctx context.Context, run *v1alpha1.AnalysisRun) (values map[string]string, forGood bool, err error) {
 	values = map[string]string{}
-	for _, a := range run.Spec.Args {
+	for i, a := range run.Spec.Args {
 		if a.ValueFrom == nil || a.ValueFrom.SecretKeyRef == nil {
 			continue
 		}
 		ref := a.ValueFrom.SecretKeyRef
 		secret := &corev1.Secret{}
 		if err := p.Live.Get(ctx, loop.Key{Namespace: run.Namespace, Name: ref.Name}, secret); err != nil {
-			return nil, apierrors.IsNotFound(err), err
+			return nil, apierrors.IsNotFound(err), fmt.Errorf("%w; spec.args[%d].valueFrom.secretKeyRef asks for it in namespace %s", err, i, run.Namespace)
 		}
 		v, ok := secret.Data[ref.Key]
 		if !ok {
-			return nil, true, fmt.Errorf("key '%s' does not exist in secret '%s'", ref.Key, ref.Name)
+			return nil, true, fmt.Errorf("key '%s' does not exist in secret '%s'; spec.args[%d].valueFrom.secretKeyRef asks for it in namespace %s", ref.Key, ref.Name, i, run.Namespace)
 		}
 		values[a.Name] = string(v)
 	}

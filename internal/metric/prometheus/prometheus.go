@@ -158,7 +158,7 @@ func (p *provider) address(m *v1alpha1.PrometheusMetric) (*url.URL, error) {
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme == "" || u.Host == "" {
-		return nil, errors.New("prometheus address is not is url format")
+		return nil, errors.New("prometheus address is not is url format; want one such as http://prometheus.monitoring:9090")
 	}
 	return u, nil
 }
