@@ -9,10 +9,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/sandbox/process"
 )
@@ -24,15 +25,20 @@ type Options struct {
 	Penstock, Other string
 	// OtherFlags are further flags of the other controller.
 	OtherFlags []string
-	// Sizes are the runs, one after the other.
+	// Workloads are W1, A1, A2 and A3, in any case, or "analysis" for the last three; none
+	// means W1.
+	Workloads []string
+	// Sizes are the runs of W1, one after the other.
 	Sizes []Size
+	// Analysis says how much there is to do in the other workloads.
+	Analysis Load
 	// Profile is a directory for CPU and heap profiles of the controllers; "" takes none.
 	Profile string
 	// Out gets one JSON object a line, Err progress and tables.
 	Out, Err io.Writer
 
-	// quiet and profileFor are shorter in tests; 0 means the constants.
-	quiet, profileFor time.Duration
+	// quiet, profileFor and interval are shorter in tests; 0 means the constants.
+	quiet, profileFor, interval time.Duration
 }
 
 const (
@@ -72,9 +78,18 @@ func (o *Options) candidates() ([]candidate, error) {
 	return all, nil
 }
 
-// Run measures every size and prints the results.
+// Run measures every workload and prints the results.
 func Run(ctx context.Context, o Options) error {
-	o.quiet, o.profileFor = cmp.Or(o.quiet, quietFor), cmp.Or(o.profileFor, profileFor)
+	o.quiet, o.profileFor, o.interval = cmp.Or(o.quiet, quietFor), cmp.Or(o.profileFor, profileFor), cmp.Or(o.interval, interval)
+	todo, err := workloads(o.Workloads)
+	if err != nil {
+		return err
+	}
+	if todo[len(todo)-1].name != "W1" {
+		if err := o.Analysis.check(); err != nil {
+			return err
+		}
+	}
 	all, err := o.candidates()
 	if err != nil {
 		return err
@@ -87,10 +102,53 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer b.stop()
+	for i, w := range todo {
+		if err := w.run(b, ctx, all, o, i == len(todo)-1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// workload is one way to give a controller work. last leaves the cleaning up to the end of
+// the sandbox.
+type workload struct {
+	name string
+	run  func(b *sandbox, ctx context.Context, all []candidate, o Options, last bool) error
+}
+
+var known = []workload{{"W1", (*sandbox).releases}, {"A1", (*sandbox).finishedRuns}, {"A2", (*sandbox).runningRuns}, {"A3", (*sandbox).hangingRuns}}
+
+// workloads are those of the names, each once, in the order of their numbers.
+func workloads(names []string) (todo []workload, err error) {
+	wanted := map[string]bool{}
+	for _, name := range names {
+		switch name = strings.ToUpper(strings.TrimSpace(name)); name {
+		case "ANALYSIS":
+			wanted["A1"], wanted["A2"], wanted["A3"] = true, true, true
+		case "W1", "A1", "A2", "A3":
+			wanted[name] = true
+		default:
+			return nil, fmt.Errorf("there is no workload %q; there are W1, A1, A2, A3 and analysis", name)
+		}
+	}
+	if len(names) == 0 {
+		wanted["W1"] = true
+	}
+	for _, w := range known {
+		if wanted[w.name] {
+			todo = append(todo, w)
+		}
+	}
+	return todo, nil
+}
+
+// releases is workload W1.
+func (b *sandbox) releases(ctx context.Context, all []candidate, o Options, last bool) error {
 	for i, size := range o.Sizes {
 		var results []Result
 		for j, c := range all {
-			last := i == len(o.Sizes)-1 && j == len(all)-1
+			last := last && i == len(o.Sizes)-1 && j == len(all)-1
 			r, err := b.measure(ctx, c, size, o, last)
 			if err != nil {
 				return fmt.Errorf("measure %s with %d rollouts: %w", c.name, size.Rollouts, err)
@@ -110,17 +168,14 @@ func Run(ctx context.Context, o Options) error {
 	return nil
 }
 
-// measure makes one run. last leaves the cleaning up to the end of the sandbox.
+// measure makes one run of W1.
 func (b *sandbox) measure(ctx context.Context, c candidate, size Size, o Options, last bool) (Result, error) {
 	r := Result{Workload: "W1", Controller: c.name, Rollouts: size.Rollouts, Replicas: size.Replicas}
 	f := &fleet{b.client, fmt.Sprintf("%s-w1-%d", c.namespace, size.Rollouts), size}
-	if err := b.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}}); err != nil {
+	if err := b.namespace(ctx, f.namespace); err != nil {
 		return r, err
 	}
-	p, err := process.Start(process.Options{
-		Path: c.path, Kubeconfig: b.kubeconfig, Home: home, Log: filepath.Join(b.dir, "controller.log"),
-		Profiled: o.Profile != "", Flags: c.flags,
-	})
+	p, err := b.start(ctx, c, o)
 	if err != nil {
 		return r, err
 	}
@@ -130,6 +185,17 @@ func (b *sandbox) measure(ctx context.Context, c candidate, size Size, o Options
 		err = b.clear(ctx, f.namespace)
 	}
 	return r, err
+}
+
+// start starts a controller, which does not wait for the Lease of the one before it.
+func (b *sandbox) start(ctx context.Context, c candidate, o Options) (*process.Process, error) {
+	if err := b.client.DeleteAllOf(ctx, &coordinationv1.Lease{}, client.InNamespace(home)); err != nil {
+		return nil, fmt.Errorf("delete the lease: %w", err)
+	}
+	return process.Start(process.Options{
+		Path: c.path, Kubeconfig: b.kubeconfig, Home: home, Log: filepath.Join(b.dir, "controller.log"),
+		Profiled: o.Profile != "", Flags: c.flags,
+	})
 }
 
 // drive makes all Rollouts Healthy, releases them, and fills the result.
@@ -153,7 +219,7 @@ func (b *sandbox) drive(ctx context.Context, p *process.Process, f *fleet, r *Re
 	}
 	watch.leave()
 	fmt.Fprintf(o.Err, "%s: the image of all is changed at once\n", r.Controller)
-	profiled := profile(ctx, p, o, r)
+	profiled := profile(ctx, p, o, fmt.Sprintf("%s-%s-%d", r.Workload, r.Controller, r.Rollouts))
 	began, before, around := time.Now(), p.CPU(), ownCPU()
 	p.ForgetPeak()
 	if err := f.release(ctx); err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime/pprof"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,14 +21,14 @@ import (
 const profileFor = 30 * time.Second
 
 // profile takes CPU profiles of the controller and of the sandbox from now on, and memory
-// profiles and the metrics of the controller at the end.
-func profile(ctx context.Context, p *process.Process, o Options, r *Result) <-chan error {
+// profiles and the metrics of the controller at the end. The files begin with name.
+func profile(ctx context.Context, p *process.Process, o Options, name string) <-chan error {
 	done := make(chan error, 1)
 	if o.Profile == "" {
 		done <- nil
 		return done
 	}
-	base := filepath.Join(o.Profile, fmt.Sprintf("%s-%s-%d.", r.Workload, r.Controller, r.Rollouts))
+	base := filepath.Join(o.Profile, name+".")
 	stop, err := profileSandbox(base + "sandbox.pprof")
 	if err != nil {
 		done <- err
@@ -86,4 +87,30 @@ func ownCPU() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// machineCPU is what all processes of the machine have used so far.
+func machineCPU() time.Duration {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	return busyCPU(string(text))
+}
+
+// busyCPU reads the first line of /proc/stat: user, nice, system, idle, iowait, irq, softirq,
+// in hundredths of a second.
+func busyCPU(stat string) (busy time.Duration) {
+	line, _, _ := strings.Cut(stat, "\n")
+	for i, field := range strings.Fields(line) {
+		if i == 0 || i == 4 || i == 5 || i > 7 {
+			continue
+		}
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0
+		}
+		busy += time.Duration(n) * 10 * time.Millisecond
+	}
+	return busy
 }

@@ -21,6 +21,7 @@ type state struct {
 	Status struct {
 		Phase              string `json:"phase"`
 		Message            string `json:"message"`
+		Abort              bool   `json:"abort"`
 		ObservedGeneration string `json:"observedGeneration"`
 		CurrentPodHash     string `json:"currentPodHash"`
 		StableRS           string `json:"stableRS"`
@@ -29,8 +30,12 @@ type state struct {
 
 // healthy reports whether the Rollout runs what it is to run.
 func (s state) healthy() bool {
-	return s.Status.Phase == "Healthy" && s.Status.ObservedGeneration == strconv.FormatInt(s.Metadata.Generation, 10) &&
-		s.Status.CurrentPodHash != "" && s.Status.CurrentPodHash == s.Status.StableRS
+	return s.stands("Healthy") && s.Status.CurrentPodHash != "" && s.Status.CurrentPodHash == s.Status.StableRS
+}
+
+// stands reports whether the Rollout is in a phase, with its present spec taken in.
+func (s state) stands(phase string) bool {
+	return s.Status.Phase == phase && s.Status.ObservedGeneration == strconv.FormatInt(s.Metadata.Generation, 10)
 }
 
 // progress follows the Rollouts of a namespace through one watch, which costs the API
@@ -125,6 +130,23 @@ func (p *progress) wait(ctx context.Context, n int) error {
 		case <-p.news:
 		case <-ctx.Done():
 			return fmt.Errorf("%d of %d rollouts are healthy%s: %w", arrived, n, p.straggler(), context.Cause(ctx))
+		}
+	}
+}
+
+// reach returns when one Rollout is as wanted.
+func (p *progress) reach(ctx context.Context, name string, wanted func(state) bool) error {
+	for {
+		p.mu.Lock()
+		s := p.states[name]
+		p.mu.Unlock()
+		if wanted(s) {
+			return nil
+		}
+		select {
+		case <-p.news:
+		case <-ctx.Done():
+			return fmt.Errorf("rollout %s is %q (%s): %w", name, s.Status.Phase, s.Status.Message, context.Cause(ctx))
 		}
 	}
 }

@@ -82,14 +82,18 @@ func (r *Result) take(t tally) {
 func (r *Result) table(out io.Writer) {
 	fmt.Fprintf(out, "%s of %s with %d rollouts, requests per rollout:\n", r.Workload, r.Controller, r.Rollouts)
 	for _, counts := range []map[string]int{r.names, r.agents} {
-		names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
-			return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
-		})
-		for _, name := range names {
+		for _, name := range byCount(counts) {
 			fmt.Fprintf(out, "  %8.2f  %s\n", float64(counts[name])/float64(r.Rollouts), name)
 		}
 		fmt.Fprintln(out)
 	}
+}
+
+// byCount are the names, most frequent first.
+func byCount(counts map[string]int) []string {
+	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
 }
 
 func printJSON(out io.Writer, v any) error {

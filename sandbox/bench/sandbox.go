@@ -90,7 +90,7 @@ func startSandbox(ctx context.Context) (b *sandbox, err error) {
 
 // install makes the kinds, and the namespace where the controller keeps its Lease.
 func (b *sandbox) install(ctx context.Context) error {
-	if err := b.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: home}}); err != nil {
+	if err := b.namespace(ctx, home); err != nil {
 		return err
 	}
 	kinds, err := cluster.DecodeFiles(config.Files, "crd")
@@ -111,6 +111,10 @@ func (b *sandbox) install(ctx context.Context) error {
 		}
 		return true, nil
 	})
+}
+
+func (b *sandbox) namespace(ctx context.Context, name string) error {
+	return b.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 }
 
 func established(crd *apiextensionsv1.CustomResourceDefinition) bool {

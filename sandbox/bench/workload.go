@@ -15,8 +15,13 @@ import (
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
-// askers are how many requests of the bench itself are under way at a time.
-const askers = 8
+const (
+	// askers are how many requests of the bench itself are under way at a time.
+	askers = 8
+	// makers are how many while nothing is measured, since etcd stores many objects in the
+	// time of one.
+	makers = 64
+)
 
 // Size is one run of a workload.
 type Size struct {
@@ -90,29 +95,40 @@ func (f *fleet) release(ctx context.Context) error {
 	})
 }
 
-// each does something with every Rollout, a few at a time.
+// each does something with every Rollout.
 func (f *fleet) each(do func(name string) error) error {
+	return each(f.size.Rollouts, askers, func(i int) error {
+		name := fmt.Sprintf("app-%03d", i)
+		if err := do(name); err != nil {
+			return fmt.Errorf("rollout %s: %w", name, err)
+		}
+		return nil
+	})
+}
+
+// each does something n times, with the numbers from 0, a few at a time.
+func each(n, atATime int, do func(i int) error) error {
 	var (
-		group sync.WaitGroup
-		mu    sync.Mutex
-		errs  []error
-		names = make(chan string)
+		group   sync.WaitGroup
+		mu      sync.Mutex
+		errs    []error
+		numbers = make(chan int)
 	)
-	for range askers {
+	for range atATime {
 		group.Go(func() {
-			for name := range names {
-				if err := do(name); err != nil {
+			for i := range numbers {
+				if err := do(i); err != nil {
 					mu.Lock()
-					errs = append(errs, fmt.Errorf("rollout %s: %w", name, err))
+					errs = append(errs, err)
 					mu.Unlock()
 				}
 			}
 		})
 	}
-	for i := range f.size.Rollouts {
-		names <- fmt.Sprintf("app-%03d", i)
+	for i := range n {
+		numbers <- i
 	}
-	close(names)
+	close(numbers)
 	group.Wait()
 	return errors.Join(errs...)
 }

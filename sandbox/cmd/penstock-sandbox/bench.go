@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"github.com/penstock-io/penstock/sandbox/bench"
@@ -8,8 +11,8 @@ import (
 
 func newBench() *cobra.Command {
 	var (
-		o     bench.Options
-		sizes []int
+		o           bench.Options
+		sizes, runs []int
 	)
 	c := &cobra.Command{
 		Use: "bench", Short: "Measure what a controller costs, and compare it with another one", Args: cobra.NoArgs,
@@ -17,6 +20,10 @@ func newBench() *cobra.Command {
 			"standard output is a JSON object; docs/bench.md says what the fields mean.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Out, o.Err, o.Sizes = c.OutOrStdout(), c.ErrOrStderr(), bench.Sizes(sizes...)
+			if len(runs) != 3 {
+				return fmt.Errorf("--runs has %d numbers, not one each for A1, A2 and A3", len(runs))
+			}
+			o.Analysis.Finished, o.Analysis.Running, o.Analysis.Hanging = runs[0], runs[1], runs[2]
 			return bench.Run(c.Context(), o)
 		},
 	}
@@ -24,6 +31,10 @@ func newBench() *cobra.Command {
 	c.Flags().StringVar(&o.Other, "controller", "", "program of a controller to compare with")
 	c.Flags().StringSliceVar(&o.OtherFlags, "controller-flags", nil, "further flags of that controller, separated by commas")
 	c.Flags().IntSliceVar(&sizes, "rollouts", []int{100, 500}, "sizes: how many Rollouts are released at once")
+	c.Flags().StringSliceVar(&o.Workloads, "workload", []string{"W1"}, "what to measure: W1, A1, A2, A3, or analysis for the last three")
+	c.Flags().IntSliceVar(&runs, "runs", []int{6600, 1000, 500}, "AnalysisRuns: finished in A1, running in A2, hanging in A3")
+	c.Flags().DurationVar(&o.Analysis.Window, "window", time.Minute, "how long A1 and A2 measure")
+	c.Flags().IntVar(&o.Analysis.Repeats, "repeats", 5, "releases that go bad in A3")
 	c.Flags().StringVar(&o.Profile, "profile", "", "directory for CPU and heap profiles of the controllers")
 	return c
 }
