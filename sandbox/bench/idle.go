@@ -14,7 +14,7 @@ const (
 	// calmFor is how long a controller must have used at most calmCores to have settled.
 	calmFor   = 5 * time.Second
 	calmCores = .05
-	// settleLimit is how long that is waited for: one that never rests is measured, too.
+	// settleLimit is how long that is waited for.
 	settleLimit = 2 * time.Minute
 )
 
@@ -66,11 +66,8 @@ func (b *sandbox) settle(ctx context.Context, p *process.Process, from time.Time
 		err := b.log.read()
 		return use.calm() && b.log.since(from).names["watch analysisruns"] > 0, err
 	})
-	switch {
-	case ctx.Err() != nil:
-		err = context.Cause(ctx)
-	case wait.Interrupted(err):
-		err = nil
+	if wait.Interrupted(err) && ctx.Err() == nil {
+		err = nil // one that never rests is measured all the same
 	}
 	return use.busy(), err
 }

@@ -71,7 +71,7 @@ func (b *sandbox) makeBusy(ctx context.Context, namespace string, s *source, o O
 	})
 	if err != nil {
 		_, askers := s.counts()
-		return fmt.Errorf("%d of %d analysisruns have measured: %w", askers, n, context.Cause(ctx))
+		return fmt.Errorf("%d of %d analysisruns have measured: %w", askers, n, err)
 	}
 	select {
 	case <-time.After(o.interval):

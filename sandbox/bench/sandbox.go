@@ -126,8 +126,13 @@ func established(crd *apiextensionsv1.CustomResourceDefinition) bool {
 	return false
 }
 
+// until waits for something. When the controller ends meanwhile, the error says so.
 func (b *sandbox) until(ctx context.Context, limit time.Duration, done func() (bool, error)) error {
-	return wait.PollUntilContextTimeout(ctx, poll, limit, true, func(context.Context) (bool, error) { return done() })
+	err := wait.PollUntilContextTimeout(ctx, poll, limit, true, func(context.Context) (bool, error) { return done() })
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // quiet waits until the controller has not written for a time, and returns its requests since.

@@ -36,20 +36,15 @@ func (p *Process) CPU() time.Duration {
 func (p *Process) ForgetPeak() { p.note(os.WriteFile(p.proc("clear_refs"), []byte("5"), 0)) }
 
 // Peak is the largest resident memory since ForgetPeak, in MB of 2²⁰ bytes.
-func (p *Process) Peak() (mb float64) { return p.memory("VmHWM:") }
-
-// Resident is the resident memory now, in MB of 2²⁰ bytes.
-func (p *Process) Resident() (mb float64) { return p.memory("VmRSS:") }
-
-func (p *Process) memory(field string) (mb float64) {
+func (p *Process) Peak() (mb float64) {
 	for line := range strings.Lines(p.read("status")) {
-		if value, ok := strings.CutPrefix(line, field); ok {
+		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
 			kb, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 64)
 			p.note(err)
 			return kb / 1024
 		}
 	}
-	p.note(fmt.Errorf("read %s: no %s in it", p.proc("status"), field))
+	p.note(fmt.Errorf("read %s: no VmHWM in it", p.proc("status")))
 	return 0
 }
 
