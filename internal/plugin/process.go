@@ -11,6 +11,7 @@ import (
 	"net/rpc"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -48,7 +49,7 @@ type connection struct {
 	client *goplugin.Client
 	proto  goplugin.ClientProtocol
 	rpc    *rpc.Client
-	late   int // calls in a row that ran out of time; under process.turn
+	late   atomic.Int32 // calls in a row that ran out of time
 }
 
 func newProcess(r *Registry, e Entry) *process {
@@ -67,7 +68,7 @@ func (p *process) call(ctx context.Context, method string, args, reply any) erro
 			p.drop(c)
 			return fmt.Errorf("plugin %s has died: %w", p.entry.Name, done.Error)
 		}
-		p.answered(c)
+		c.late.Store(0)
 		return done.Error
 	case <-ctx.Done():
 		go p.doubt(c)
@@ -89,19 +90,10 @@ func broken(err error) bool {
 	return errors.Is(err, rpc.ErrShutdown) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network)
 }
 
-func (p *process) answered(c *connection) {
-	p.turn <- struct{}{}
-	c.late = 0
-	<-p.turn
-}
-
 // doubt asks whether a plugin that did not answer in time is there at all, and ends it if
 // it is not, or if it has happened too often.
 func (p *process) doubt(c *connection) {
-	p.turn <- struct{}{}
-	c.late++
-	late := c.late
-	<-p.turn
+	late := c.late.Add(1)
 	alive := make(chan error, 1)
 	go func() { alive <- c.proto.Ping() }()
 	select {
