@@ -46,13 +46,17 @@ generate: ## Write the generated files anew: deep copies, CRDs, roles, docs.
 story: ## Run the stories (STORY=name for one) and print their logs.
 	$(GO) test ./internal/story -run 'TestStories/$(STORY)' -v
 
+# Metric providers whose answers are fuzzed.
+FUZZED = cloudwatch datadog graphite influxdb job kayenta newrelic prometheus skywalking wavefront web
+
 .PHONY: long
-long: ## Ten times as many random rollouts, a wider search, a million odd rollouts and conditions, fifty kills.
+long: ## Ten times as many random rollouts, a wider search, a million odd rollouts, conditions and answers of metrics, fifty kills.
 	$(GO) test ./internal/rollout -run TestSearchFinds -more 1 -timeout 60m -v
 	$(GO) test ./internal/rollout -run TestOddRollouts -inputs 1000000 -timeout 60m -v
 	$(GO) test ./internal/experiment -run Search -lives 40000 -timeout 60m
 	$(GO) test ./internal/sim -run Laws -runs 100000 -timeout 60m -v
 	$(GO) test ./internal/analysis -run '^$$' -fuzz FuzzConditions -fuzztime 1000000x -timeout 60m
+	for p in $(FUZZED); do $(GO) test ./internal/metric/$$p -run '^$$' -fuzz FuzzDecode -fuzztime 100000x -timeout 60m || exit 1; done
 	cd sandbox && $(GO) test ./chaos -kills 50 -rollouts 20 -timeout 60m -v
 
 .PHONY: e2e
