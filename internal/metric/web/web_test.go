@@ -239,7 +239,7 @@ func TestJSONPath(t *testing.T) {
 	}
 }
 
-func FuzzRead(f *testing.F) {
+func FuzzDecode(f *testing.F) {
 	f.Add("{$.a[0].b}", `{"a":[{"b":1}]}`)
 	f.Add("{..a}", `[[],{"a":null}]`)
 	f.Add("{.a[?(@.b>1)]}", `{"a":[{"b":"x"},{}]}`)
