@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -33,6 +34,7 @@ type flags struct {
 	without                   *pflag.FlagSet // published flags that mean nothing here
 	controllers, networks     []string
 	rolloutSettle, runTimeout time.Duration
+	traefikVersion            string
 }
 
 func newCommand(out io.Writer) *cobra.Command {
@@ -74,6 +76,8 @@ func (f *flags) add(s *pflag.FlagSet) {
 	s.StringVar(&f.logFormat, "logformat", "text", "text or json")
 	s.IntVar(&f.klogLevel, "kloglevel", 0, "verbosity of the Kubernetes client")
 	s.StringVar(&o.IstioAPIVersion, "istio-api-version", "v1alpha3", "version of networking.istio.io")
+	s.StringVar(&o.TraefikGroup, "traefik-api-group", "traefik.io", "group of TraefikService")
+	s.StringVar(&f.traefikVersion, "traefik-api-version", "traefik.io/v1alpha1", "version of TraefikService, with or without its group")
 	s.DurationVar(&f.rolloutSettle, "settle", 0, "how long proxies that do not report may lag behind a route change; 0 means each router's default")
 	s.StringSliceVar(&f.networks, "allow-metric-network", nil,
 		"networks (10.0.0.0/8) or addresses that metrics may ask although they are link-local or the API server's")
@@ -87,7 +91,7 @@ func (f *flags) addUnused(s *pflag.FlagSet) {
 	for _, name := range []string{
 		"ingress-threads", "ephemeral-metadata-threads", "ephemeral-metadata-update-pod-retries",
 		"aws-target-group-binding-api-version", "alb-tag-key-resource-id", "ambassador-api-version",
-		"traffic-split-api-version", "traefik-api-group", "traefik-api-version", "appmesh-crd-version", "ingress-api-version",
+		"traffic-split-api-version", "appmesh-crd-version", "ingress-api-version",
 	} {
 		f.without.String(name, "", "accepted and ignored")
 	}
@@ -146,6 +150,7 @@ func (f *flags) toOptions(logger logr.Logger) (app.Options, error) {
 	o.MetricsAddress, o.HealthAddress = address(f.metricsPort), address(f.healthzPort)
 	o.PrometheusAddress = os.Getenv("ARGO_ROLLOUTS_PROMETHEUS_ADDRESS")
 	o.MeasureWorkers, o.Settle, o.MeasureTimeout = o.AnalysisWorkers, f.rolloutSettle, f.runTimeout
+	o.TraefikVersion = f.traefikVersion[strings.LastIndexByte(f.traefikVersion, '/')+1:]
 	namespace, _, err := cluster.Namespace()
 	if err != nil {
 		return o, fmt.Errorf("find the namespace: %w", err)

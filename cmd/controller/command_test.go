@@ -43,11 +43,11 @@ func TestFlags(t *testing.T) {
 func TestFlagsWithoutEffectAreNamed(t *testing.T) {
 	var out bytes.Buffer
 	cmd := newCommand(&out)
-	cmd.SetArgs([]string{"--traefik-api-group=x", "--controllers=analysis"})
+	cmd.SetArgs([]string{"--appmesh-crd-version=x", "--controllers=analysis"})
 	if err := cmd.ExecuteContext(t.Context()); err == nil {
 		t.Fatal("no error")
 	}
-	if !strings.Contains(out.String(), "--traefik-api-group") {
+	if !strings.Contains(out.String(), "--appmesh-crd-version") {
 		t.Errorf("log: %s", out.String())
 	}
 }

@@ -49,6 +49,8 @@ func emptyLists() []list {
 			head: "# Edge cases of analysis\n\nThe published edge cases of metrics and verdicts, and the tests and stories that fail when one does not hold.\n"},
 		{kind: "analysis defect", source: "analysis-defects.txt", file: "analysis-defects.md", count: 24, columns: []string{"What Penstock does instead"},
 			head: "# Defects of analysis\n\nThe known defects of the published analysis, and what guards that Penstock does not have them.\n"},
+		{kind: "traffic edge", source: "traffic.txt", file: "traffic-edge-cases.md", more: true, columns: []string{"Edge case"},
+			head: "# Edge cases of traffic\n\nThe published edge cases of weights and routers, and the tests and stories that fail when one does not hold.\n"},
 	}
 }
 

@@ -48,6 +48,8 @@ type Options struct {
 
 	// IstioAPIVersion is the version of networking.istio.io; v1alpha3.
 	IstioAPIVersion string
+	// TraefikGroup and TraefikVersion are those of TraefikService; traefik.io and v1alpha1.
+	TraefikGroup, TraefikVersion string
 	// PrometheusAddress is for metrics that name none.
 	PrometheusAddress string
 	// MetricNetworks may be asked by metrics although they are link-local or the API
@@ -98,8 +100,8 @@ func (o Options) withDefaults() Options {
 		o.Providers = Providers
 	}
 	if o.Routers == nil {
-		version, settle := o.IstioAPIVersion, o.Settle
-		o.Routers = func(r client.Reader, w client.Client) []kube.Routing { return Routers(r, w, version, settle) }
+		says := RouterOptions{IstioAPIVersion: o.IstioAPIVersion, TraefikGroup: o.TraefikGroup, TraefikVersion: o.TraefikVersion, Settle: o.Settle}
+		o.Routers = func(r client.Reader, w client.Client) []kube.Routing { return Routers(r, w, says) }
 	}
 	return o
 }

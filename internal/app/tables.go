@@ -21,19 +21,31 @@ import (
 	"github.com/penstock-io/penstock/internal/metric/web"
 	"github.com/penstock-io/penstock/internal/traffic/gatewayapi"
 	"github.com/penstock-io/penstock/internal/traffic/istio"
+	"github.com/penstock-io/penstock/internal/traffic/traefik"
 )
 
+// RouterOptions are what the process says about routers.
+type RouterOptions struct {
+	// IstioAPIVersion is the version of networking.istio.io.
+	IstioAPIVersion string
+	// TraefikGroup and TraefikVersion are those of TraefikService.
+	TraefikGroup, TraefikVersion string
+	// Settle is how long a data plane that does not report may lag behind; 0 means each
+	// router's own default.
+	Settle time.Duration
+}
+
 // Routers is the table of traffic providers; the first that a Rollout asks for is used.
-// settle is how long a data plane that does not report may lag behind; 0 means each
-// router's own default.
-func Routers(reader client.Reader, writer client.Client, istioAPIVersion string, settle time.Duration) []kube.Routing {
-	is := istio.Options{APIVersion: istioAPIVersion, Settle: settle}
-	gw := gatewayapi.Options{Settle: settle}
+func Routers(reader client.Reader, writer client.Client, o RouterOptions) []kube.Routing {
+	is := istio.Options{APIVersion: o.IstioAPIVersion, Settle: o.Settle}
+	gw := gatewayapi.Options{Settle: o.Settle}
+	tk := traefik.Options{Group: o.TraefikGroup, Version: o.TraefikVersion, Settle: o.Settle}
 	return []kube.Routing{
 		{Name: "istio", Uses: istio.Uses, Objects: istio.Objects, Kinds: is.Kinds(),
 			Router: istio.New(reader, writer, is), Signed: is.Signed(), Release: istio.Release},
 		{Name: "gatewayapi", Uses: gatewayapi.Uses, Objects: gatewayapi.Objects, Kinds: gw.Kinds(),
 			Router: gatewayapi.New(reader, writer, gw), Verifies: true},
+		{Name: "traefik", Uses: traefik.Uses, Objects: tk.Objects, Kinds: tk.Kinds(), Router: traefik.New(reader, writer, tk)},
 	}
 }
 

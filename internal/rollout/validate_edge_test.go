@@ -154,7 +154,6 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 		"smi":        {routed("", "smi: {}"), []string{routing + `.smi: "smi"`}},
 		"ambassador": {routed("", "ambassador: {mappings: [m]}"), []string{routing + `.ambassador: "ambassador"`}},
 		"appMesh":    {routed("", "appMesh: {virtualService: {name: v}}"), []string{routing + `.appMesh: "appMesh"`}},
-		"traefik":    {routed("", "traefik: {weightedTraefikServiceName: t}"), []string{routing + `.traefik: "traefik"`}},
 		"apisix":     {routed("", "apisix: {}"), []string{routing + `.apisix: "apisix"`}},
 		"other plugins": {routed("", "plugins: {z/z: {}, a/a: {}, argoproj-labs/gatewayAPI: {}}"),
 			[]string{routing + `.plugins[a/a]: "a/a"`, routing + `.plugins[z/z]: "z/z"`}},
@@ -163,7 +162,11 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 		"no router":   {routed("", ""), []string{routing + `: ""`}},
 		"two routers": {routed("", istio+", plugins: {argoproj-labs/gatewayAPI: {}}"), []string{routing + `: "istio, argoproj-labs/gatewayAPI"`}},
 
+		"three routers": {routed("", istio+", traefik: {weightedTraefikServiceName: t}, plugins: {argoproj-labs/gatewayAPI: {}}"),
+			[]string{routing + `: "istio, traefik, argoproj-labs/gatewayAPI"`}},
+
 		"istio is run":           {routed("", istio), nil},
+		"traefik is run":         {routed("", "traefik: {weightedTraefikServiceName: t}"), nil},
 		"the gateway API is run": {routed("", "plugins: {argoproj-labs/gatewayAPI: {}}"), nil},
 		"a canary is run":        {"replicas: 1", nil},
 		"blue-green is run":      {"strategy: {canary: null, blueGreen: {activeService: a}}", nil},

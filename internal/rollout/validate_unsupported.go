@@ -3,6 +3,7 @@ package rollout
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -24,12 +25,21 @@ func (p *problems) unsupported(s *v1alpha1.RolloutSpec) {
 }
 
 func (p *problems) unsupportedRouters(tr *v1alpha1.RolloutTrafficRouting, at *field.Path) {
-	const mend = "use istio, or the plugin " + gatewayPlugin
+	const mend = "use istio, traefik, or the plugin " + gatewayPlugin
 	_, gateway := tr.Plugins[gatewayPlugin]
-	known := tr.Istio != nil || gateway
-	if tr.Istio != nil && gateway {
-		p.refuse(at, "istio, "+gatewayPlugin, "use one router")
+	var run []string
+	for _, r := range []struct {
+		set  bool
+		name string
+	}{{tr.Istio != nil, "istio"}, {tr.Traefik != nil, "traefik"}, {gateway, gatewayPlugin}} {
+		if r.set {
+			run = append(run, r.name)
+		}
 	}
+	if len(run) > 1 {
+		p.refuse(at, strings.Join(run, ", "), "use one router")
+	}
+	known := len(run) > 0
 	for _, r := range []struct {
 		set  bool
 		name string
@@ -39,7 +49,6 @@ func (p *problems) unsupportedRouters(tr *v1alpha1.RolloutTrafficRouting, at *fi
 		{tr.SMI != nil, "smi"},
 		{tr.Ambassador != nil, "ambassador"},
 		{tr.AppMesh != nil, "appMesh"},
-		{tr.Traefik != nil, "traefik"},
 		{tr.Apisix != nil, "apisix"},
 	} {
 		if r.set {

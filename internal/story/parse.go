@@ -213,7 +213,7 @@ func (s *Story) rolloutIn(file string) (v1alpha1.Rollout, error) {
 	return v1alpha1.Rollout{}, fmt.Errorf("the story has no Rollout in a file %q", file)
 }
 
-var covered = regexp.MustCompile(`^(edge|defect|outage|analysis edge|analysis defect) [1-9][0-9]{0,2}$`)
+var covered = regexp.MustCompile(`^(edge|defect|outage|analysis edge|analysis defect|traffic edge) [1-9][0-9]{0,2}$`)
 
 func parseCovers(data []byte) (items []string, err error) {
 	for i, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
