@@ -76,6 +76,7 @@ func (f *flags) add(s *pflag.FlagSet) {
 	s.StringVar(&f.logFormat, "logformat", "text", "text or json")
 	s.IntVar(&f.klogLevel, "kloglevel", 0, "verbosity of the Kubernetes client")
 	s.StringVar(&o.IstioAPIVersion, "istio-api-version", "v1alpha3", "version of networking.istio.io")
+	s.StringVar(&o.SMIVersion, "traffic-split-api-version", "v1alpha1", "version of TrafficSplit: v1alpha1, v1alpha2 or v1alpha3")
 	s.StringVar(&o.TraefikGroup, "traefik-api-group", "traefik.io", "group of TraefikService")
 	s.StringVar(&f.traefikVersion, "traefik-api-version", "traefik.io/v1alpha1", "version of TraefikService, with or without its group")
 	s.DurationVar(&f.rolloutSettle, "settle", 0, "how long proxies that do not report may lag behind a route change; 0 means each router's default")
@@ -91,7 +92,7 @@ func (f *flags) addUnused(s *pflag.FlagSet) {
 	for _, name := range []string{
 		"ingress-threads", "ephemeral-metadata-threads", "ephemeral-metadata-update-pod-retries",
 		"aws-target-group-binding-api-version", "alb-tag-key-resource-id", "ambassador-api-version",
-		"traffic-split-api-version", "appmesh-crd-version", "ingress-api-version",
+		"appmesh-crd-version", "ingress-api-version",
 	} {
 		f.without.String(name, "", "accepted and ignored")
 	}

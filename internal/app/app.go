@@ -25,6 +25,7 @@ import (
 	"github.com/penstock-io/penstock/internal/metric/outbound"
 	"github.com/penstock-io/penstock/internal/plugin"
 	"github.com/penstock-io/penstock/internal/rollout"
+	"github.com/penstock-io/penstock/internal/traffic/smi"
 )
 
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=penstock-system,resources=leases,verbs=get;create;update
@@ -45,6 +46,9 @@ type App struct {
 func New(o Options) (*App, error) {
 	if o.RESTConfig == nil {
 		return nil, errors.New("make the controller: RESTConfig is missing")
+	}
+	if err := (smi.Options{Version: o.SMIVersion}).Check(); err != nil {
+		return nil, fmt.Errorf("make the controller: %w", err)
 	}
 	o = o.withDefaults()
 	a := &App{options: o}

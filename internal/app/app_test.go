@@ -129,7 +129,8 @@ func TestTablesAreUnambiguous(t *testing.T) {
 	for _, c := range []struct {
 		section *v1alpha1.RolloutTrafficRouting
 		want    string
-	}{{istio, "istio"}, {gateway, "gatewayapi"}, {&v1alpha1.RolloutTrafficRouting{Traefik: &v1alpha1.TraefikTrafficRouting{}}, "traefik"}, {&v1alpha1.RolloutTrafficRouting{}, ""}, {nil, ""}} {
+	}{{istio, "istio"}, {gateway, "gatewayapi"}, {&v1alpha1.RolloutTrafficRouting{Traefik: &v1alpha1.TraefikTrafficRouting{}}, "traefik"},
+		{&v1alpha1.RolloutTrafficRouting{SMI: &v1alpha1.SMITrafficRouting{}}, "smi"}, {&v1alpha1.RolloutTrafficRouting{}, ""}, {nil, ""}} {
 		var used []string
 		for _, r := range Routers(nil, nil, RouterOptions{}) {
 			if r.Uses(c.section) {

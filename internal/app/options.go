@@ -50,6 +50,8 @@ type Options struct {
 	IstioAPIVersion string
 	// TraefikGroup and TraefikVersion are those of TraefikService; traefik.io and v1alpha1.
 	TraefikGroup, TraefikVersion string
+	// SMIVersion is that of TrafficSplit; v1alpha1.
+	SMIVersion string
 	// PrometheusAddress is for metrics that name none.
 	PrometheusAddress string
 	// MetricNetworks may be asked by metrics although they are link-local or the API
@@ -100,7 +102,7 @@ func (o Options) withDefaults() Options {
 		o.Providers = Providers
 	}
 	if o.Routers == nil {
-		says := RouterOptions{IstioAPIVersion: o.IstioAPIVersion, TraefikGroup: o.TraefikGroup, TraefikVersion: o.TraefikVersion, Settle: o.Settle}
+		says := RouterOptions{IstioAPIVersion: o.IstioAPIVersion, TraefikGroup: o.TraefikGroup, TraefikVersion: o.TraefikVersion, SMIVersion: o.SMIVersion, Settle: o.Settle}
 		o.Routers = func(r client.Reader, w client.Client) []kube.Routing { return Routers(r, w, says) }
 	}
 	return o

@@ -21,6 +21,7 @@ import (
 	"github.com/penstock-io/penstock/internal/metric/web"
 	"github.com/penstock-io/penstock/internal/traffic/gatewayapi"
 	"github.com/penstock-io/penstock/internal/traffic/istio"
+	"github.com/penstock-io/penstock/internal/traffic/smi"
 	"github.com/penstock-io/penstock/internal/traffic/traefik"
 )
 
@@ -30,6 +31,8 @@ type RouterOptions struct {
 	IstioAPIVersion string
 	// TraefikGroup and TraefikVersion are those of TraefikService.
 	TraefikGroup, TraefikVersion string
+	// SMIVersion is that of TrafficSplit.
+	SMIVersion string
 	// Settle is how long a data plane that does not report may lag behind; 0 means each
 	// router's own default.
 	Settle time.Duration
@@ -39,12 +42,14 @@ type RouterOptions struct {
 func Routers(reader client.Reader, writer client.Client, o RouterOptions) []kube.Routing {
 	is := istio.Options{APIVersion: o.IstioAPIVersion, Settle: o.Settle}
 	gw := gatewayapi.Options{Settle: o.Settle}
+	sm := smi.Options{Version: o.SMIVersion, Settle: o.Settle}
 	tk := traefik.Options{Group: o.TraefikGroup, Version: o.TraefikVersion, Settle: o.Settle}
 	return []kube.Routing{
 		{Name: "istio", Uses: istio.Uses, Objects: istio.Objects, Kinds: is.Kinds(),
 			Router: istio.New(reader, writer, is), Signed: is.Signed(), Release: istio.Release},
 		{Name: "gatewayapi", Uses: gatewayapi.Uses, Objects: gatewayapi.Objects, Kinds: gw.Kinds(),
 			Router: gatewayapi.New(reader, writer, gw), Verifies: true},
+		{Name: "smi", Uses: smi.Uses, Objects: sm.Objects, Kinds: sm.Kinds(), Router: smi.New(reader, writer, sm)},
 		{Name: "traefik", Uses: traefik.Uses, Objects: tk.Objects, Kinds: tk.Kinds(), Router: traefik.New(reader, writer, tk)},
 	}
 }

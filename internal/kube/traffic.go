@@ -22,6 +22,7 @@ import (
 )
 
 // +kubebuilder:rbac:groups=networking.istio.io,resources=virtualservices;destinationrules,verbs=get;list;watch;update
+// +kubebuilder:rbac:groups=split.smi-spec.io,resources=trafficsplits,verbs=get;list;watch;create;update;delete
 // +kubebuilder:rbac:groups=traefik.io;traefik.containo.us,resources=traefikservices,verbs=get;list;watch;update
 // +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=get;list;watch;update
 
@@ -56,7 +57,7 @@ func pick(table []Routing, tr *v1alpha1.RolloutTrafficRouting) (r Routing, found
 }
 
 func targetOf(ro *v1alpha1.Rollout) traffic.Target {
-	t := traffic.Target{Namespace: ro.Namespace, Name: ro.Name}
+	t := traffic.Target{Namespace: ro.Namespace, Name: ro.Name, UID: ro.UID}
 	t.StableService, t.CanaryService = rollout.Roles(&ro.Spec, &ro.Status)
 	if c := ro.Spec.Strategy.Canary; c != nil && ro.Spec.Strategy.BlueGreen == nil {
 		t.Routing = c.TrafficRouting

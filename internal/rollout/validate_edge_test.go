@@ -151,7 +151,6 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 	}{
 		"nginx":      {routed("", "nginx: {stableIngress: i}"), []string{routing + `.nginx: "nginx"`}},
 		"alb":        {routed("", "alb: {ingress: i, servicePort: 80}"), []string{routing + `.alb: "alb"`}},
-		"smi":        {routed("", "smi: {}"), []string{routing + `.smi: "smi"`}},
 		"ambassador": {routed("", "ambassador: {mappings: [m]}"), []string{routing + `.ambassador: "ambassador"`}},
 		"appMesh":    {routed("", "appMesh: {virtualService: {name: v}}"), []string{routing + `.appMesh: "appMesh"`}},
 		"apisix":     {routed("", "apisix: {}"), []string{routing + `.apisix: "apisix"`}},
@@ -166,6 +165,7 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 			[]string{routing + `: "istio, traefik, argoproj-labs/gatewayAPI"`}},
 
 		"istio is run":           {routed("", istio), nil},
+		"smi is run":             {routed("", "smi: {}"), nil},
 		"traefik is run":         {routed("", "traefik: {weightedTraefikServiceName: t}"), nil},
 		"the gateway API is run": {routed("", "plugins: {argoproj-labs/gatewayAPI: {}}"), nil},
 		"a canary is run":        {"replicas: 1", nil},
@@ -195,7 +195,7 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 			}
 		})
 	}
-	both := Validate("shop", "web", specOf(t, "{replicas: -1, strategy: {canary: {stableService: a, canaryService: b, trafficRouting: {smi: {}}}}}"), services(map[string]ServiceRef{}))
+	both := Validate("shop", "web", specOf(t, "{replicas: -1, strategy: {canary: {stableService: a, canaryService: b, trafficRouting: {apisix: {}}}}}"), services(map[string]ServiceRef{}))
 	last := slices.IndexFunc(both, func(p Problem) bool { return strings.HasSuffix(p.Text, notRun) })
 	if len(both) != 4 || last != 3 {
 		t.Errorf("published problems must come first: %v", both)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
@@ -11,6 +13,8 @@ import (
 type Target struct {
 	// Namespace and Name are the Rollout's.
 	Namespace, Name string
+	// UID is the Rollout's, for what a router makes and the Rollout owns.
+	UID types.UID
 	// StableService and CanaryService are the Services of the two roles now, which change
 	// places with ping-pong; empty with routers that address subsets.
 	StableService, CanaryService string

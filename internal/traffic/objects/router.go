@@ -19,24 +19,39 @@ import (
 // DefaultSettle is how long a data plane that does not report may take to follow a write.
 const DefaultSettle = 2 * time.Second
 
+// Object is one that a router reads, and may write.
+type Object struct {
+	Kind            schema.GroupVersionKind
+	Namespace, Name string
+	// Made is for an object that the router makes, and takes away again: it may be missing.
+	Made bool
+}
+
+// Ref is the object's name for the rest of the house.
+func (o Object) Ref() traffic.Ref {
+	return traffic.Ref{Group: o.Kind.Group, Kind: o.Kind.Kind, Namespace: o.Namespace, Name: o.Name}
+}
+
 // Plan is a Target, looked at by one router.
 type Plan struct {
 	// By is how messages name the router: "with Traefik".
 	By string
 	// Problem says why the section of the Rollout cannot be used, with its path.
 	Problem string
-	// Kind and Refs are the objects, without doubles.
-	Kind schema.GroupVersionKind
-	Refs []traffic.Ref
+	// Objects are those of the target, without doubles.
+	Objects []Object
 	// Total is what the weights add up to.
 	Total int32
-	// Read tells which split an object makes, without a hash, and changes nothing. The
-	// problem says why it makes none, with the mend.
-	Read func(object map[string]any) (s traffic.Split, problem string)
-	// Render writes a split into an object, in place; it is the caller's own copy. The split
-	// is in range and never zero: for the zero Split it is asked for everything on stable,
-	// with remove set, and does what the object lets it.
-	Render func(object map[string]any, s traffic.Split, remove bool) (problem string)
+	// Read tells which split the objects make, without hashes, and changes nothing. They are
+	// in the order of Objects, nil where one is missing that is Made. The problem says why
+	// they make none, with the mend.
+	Read func(have []map[string]any) (s traffic.Split, problem string)
+	// Render writes a split into the objects, in place; they are the caller's own copies. It
+	// may put an object in the place of a missing one that is Made, and nil in the place of
+	// such a one to delete it. The split is in range and never zero: for the zero Split
+	// everything is on stable and remove is set; then any object may be missing, and Render
+	// does what the others let it.
+	Render func(have []map[string]any, s traffic.Split, remove bool) (problem string)
 	// Refuse says what a split has that the router cannot carry; "" for nothing.
 	Refuse func(s traffic.Split) string
 }
@@ -60,6 +75,14 @@ func New(reader client.Reader, writer client.Client, plan func(traffic.Target) P
 	return &Router{reader: reader, writer: writer, plan: plan, settle: settle}
 }
 
+// Refs lists the objects of a plan.
+func (p Plan) Refs() (list []traffic.Ref) {
+	for _, o := range p.Objects {
+		list = append(list, o.Ref())
+	}
+	return list
+}
+
 // Observe implements traffic.Router.
 func (r *Router) Observe(ctx context.Context, t traffic.Target) (traffic.Observation, error) {
 	p := r.plan(t)
@@ -67,22 +90,17 @@ func (r *Router) Observe(ctx context.Context, t traffic.Target) (traffic.Observa
 	if p.Problem != "" {
 		return o, nil
 	}
-	list, err := r.load(ctx, p, false)
+	have, err := r.load(ctx, p, false)
 	if err != nil {
 		return traffic.Observation{}, err
 	}
 	o.Versions = map[string]string{}
-	var looks []traffic.Split
-	for i, u := range list {
-		o.Versions[p.Refs[i].String()] = u.GetResourceVersion()
-		look, problem := p.Read(u.Object)
-		if problem != "" {
-			o.Problem = p.Refs[i].String() + ": " + problem
-			return o, nil
+	for i, u := range have {
+		if u != nil {
+			o.Versions[p.Objects[i].Ref().String()] = u.GetResourceVersion()
 		}
-		looks = append(looks, look)
 	}
-	o.Written = traffic.Widest(looks...)
+	o.Written, o.Problem = p.Read(maps(have))
 	return o, nil
 }
 
@@ -106,24 +124,47 @@ func (r *Router) Apply(ctx context.Context, t traffic.Target, s traffic.Split) (
 	if err != nil {
 		return nil, err
 	}
-	after := make([]*unstructured.Unstructured, len(before))
+	after := maps(before)
 	for i, u := range before {
-		after[i] = u.DeepCopy()
-		if problem := p.Render(after[i].Object, s.Held(), remove); problem != "" {
-			return nil, errors.New(ref(u) + ": " + problem)
+		if u != nil {
+			after[i] = u.DeepCopy().Object
 		}
+	}
+	if problem := p.Render(after, s.Held(), remove); problem != "" {
+		return nil, errors.New(problem)
 	}
 	written := traffic.Written{}
-	for i, u := range after {
-		if reflect.DeepEqual(u.Object, before[i].Object) {
-			continue
+	for i, old := range before {
+		if err := r.write(ctx, p.Objects[i].Ref().String(), old, after[i], written); err != nil {
+			return written, err
 		}
-		if err := r.writer.Update(ctx, u); err != nil {
-			return written, fmt.Errorf("update %s: %w", ref(u), err)
-		}
-		written[ref(u)] = u.GetResourceVersion()
 	}
 	return written, nil
+}
+
+// write makes one object what it should be.
+func (r *Router) write(ctx context.Context, name string, old *unstructured.Unstructured, object map[string]any, written traffic.Written) error {
+	u := &unstructured.Unstructured{Object: object}
+	switch {
+	case old == nil && object == nil, old != nil && reflect.DeepEqual(old.Object, object):
+		return nil
+	case old == nil:
+		if err := r.writer.Create(ctx, u); err != nil {
+			return fmt.Errorf("create %s: %w", name, err)
+		}
+	case object == nil:
+		version := old.GetResourceVersion()
+		if err := r.writer.Delete(ctx, old, client.Preconditions{ResourceVersion: &version}); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("delete %s: %w", name, err)
+		}
+		return nil
+	default:
+		if err := r.writer.Update(ctx, u); err != nil {
+			return fmt.Errorf("update %s: %w", name, err)
+		}
+	}
+	written[name] = u.GetResourceVersion()
+	return nil
 }
 
 // refuses says why the split cannot be written.
@@ -139,67 +180,32 @@ func (p Plan) refuses(t traffic.Target, s traffic.Split) string {
 	return p.Refuse(s)
 }
 
-// load reads the objects. With lenient, one that is missing, or of a kind that the cluster
-// does not serve, is left out: there is nothing of ours to remove.
-func (r *Router) load(ctx context.Context, p Plan, lenient bool) (list []*unstructured.Unstructured, err error) {
-	for _, at := range p.Refs {
+// load reads the objects. One that is Made may be missing, and so may all with lenient, or be
+// of a kind that the cluster does not serve: there is nothing of ours to remove.
+func (r *Router) load(ctx context.Context, p Plan, lenient bool) ([]*unstructured.Unstructured, error) {
+	list := make([]*unstructured.Unstructured, len(p.Objects))
+	for i, at := range p.Objects {
 		u := &unstructured.Unstructured{}
-		u.SetGroupVersionKind(p.Kind)
+		u.SetGroupVersionKind(at.Kind)
 		err := r.reader.Get(ctx, client.ObjectKey{Namespace: at.Namespace, Name: at.Name}, u)
-		if lenient && (apierrors.IsNotFound(err) || meta.IsNoMatchError(err)) {
+		if (lenient || at.Made) && apierrors.IsNotFound(err) || lenient && meta.IsNoMatchError(err) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("get %s: %w", at, err)
+			return nil, fmt.Errorf("get %s: %w", at.Ref(), err)
 		}
-		list = append(list, u)
+		list[i] = u
 	}
 	return list, nil
 }
 
-func ref(u *unstructured.Unstructured) string {
-	return traffic.Ref{Kind: u.GetKind(), Namespace: u.GetNamespace(), Name: u.GetName()}.String()
-}
-
-// WeightsOnly is a Refuse for routers that carry weights of stable and canary and nothing
-// else.
-func WeightsOnly(s traffic.Split) string {
-	switch {
-	case len(s.Extras()) > 0:
-		return fmt.Sprintf("the destination %q of an experiment cannot be given a weight", s.Extras()[0].Service)
-	case len(s.Headers) > 0:
-		return fmt.Sprintf("header route %q cannot be set", s.Headers[0].Name)
-	case len(s.Mirrors) > 0:
-		return fmt.Sprintf("mirror route %q cannot be set", s.Mirrors[0].Name)
-	}
-	return ""
-}
-
-// Two checks what a router needs that tells stable and canary apart by their Services.
-func Two(t traffic.Target) (problem string) {
-	switch {
-	case t.StableService == "" || t.CanaryService == "":
-		return "Canary service and Stable service must to be set to use Traffic Routing"
-	case t.StableService == t.CanaryService:
-		return "This rollout uses the same service for the stable and canary services, but two different services are required."
-	}
-	return ""
-}
-
-// Entries are the maps of a decoded JSON list; what is no map is left out.
-func Entries(list any) (out []map[string]any) {
-	all, _ := list.([]any)
-	for _, e := range all {
-		if m, ok := e.(map[string]any); ok {
-			out = append(out, m)
+// maps are the objects' own maps, nil for one that is missing.
+func maps(list []*unstructured.Unstructured) []map[string]any {
+	out := make([]map[string]any, len(list))
+	for i, u := range list {
+		if u != nil {
+			out[i] = u.Object
 		}
 	}
 	return out
-}
-
-// Give writes a weight where it differs.
-func Give(entry map[string]any, key string, weight int32) {
-	if parts, exact := traffic.Parts(entry[key]); !exact || parts != int64(weight) {
-		entry[key] = int64(weight)
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -28,6 +29,9 @@ type Fixture struct {
 	// nothing of ours in them yet, weights spelled out. They should hold foreign things of every sort:
 	// labels, unknown fields, further rules and destinations.
 	Objects []*unstructured.Unstructured
+	// Makes are the objects that the adapter makes, by kind, namespace and name; the zero
+	// split takes them away again.
+	Makes []*unstructured.Unstructured
 	// Mask removes from an object all that the adapter owns; what is left must never
 	// change. It gets a copy.
 	Mask func(*unstructured.Unstructured)
@@ -174,7 +178,7 @@ func (w *world) apply(ctx context.Context, s traffic.Split) (traffic.Written, er
 		return nil, err
 	}
 	for key, u := range after {
-		changed := u.GetResourceVersion() != before[key].GetResourceVersion()
+		changed := before[key] == nil || u.GetResourceVersion() != before[key].GetResourceVersion()
 		if v, listed := written[key]; listed != changed || listed && v != u.GetResourceVersion() {
 			return nil, fmt.Errorf("apply %s: %s changed: %v, has version %s; Apply answered %v", s, key, changed, u.GetResourceVersion(), written)
 		}
@@ -196,13 +200,17 @@ func (w *world) seen(ctx context.Context, want traffic.Split) error {
 	return nil
 }
 
-// all reads every object of the fixture, by its key.
+// all reads every object of the fixture, by its key, and those that the adapter has made.
 func (w *world) all(ctx context.Context) (map[string]*unstructured.Unstructured, error) {
 	all := map[string]*unstructured.Unstructured{}
-	for _, o := range w.Objects {
+	for i, o := range append(slices.Clone(w.Objects), w.Makes...) {
 		u := &unstructured.Unstructured{}
 		u.SetGroupVersionKind(o.GroupVersionKind())
-		if err := w.Get(ctx, client.ObjectKeyFromObject(o), u); err != nil {
+		err := w.Get(ctx, client.ObjectKeyFromObject(o), u)
+		if apierrors.IsNotFound(err) && i >= len(w.Objects) {
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
 		all[key(o)] = u
@@ -217,7 +225,8 @@ func (w *world) foreign(ctx context.Context) (map[string]string, error) {
 		return nil, err
 	}
 	texts := map[string]string{}
-	for k, u := range all {
+	for _, o := range w.Objects {
+		k, u := key(o), all[key(o)]
 		u.SetResourceVersion("")
 		w.Mask(u)
 		b, err := json.Marshal(u.Object)

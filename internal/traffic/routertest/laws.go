@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/google/go-cmp/cmp"
@@ -161,6 +163,11 @@ func foreignIsKept(ctx context.Context, f Fixture) error {
 // readerIsNotChanged: an object from a cache is shared with every other reader.
 func readerIsNotChanged(ctx context.Context, f Fixture) error {
 	w := f.newWorld(f.Objects...)
+	if len(f.Makes) > 0 { // only what is there can be shared
+		if _, err := w.apply(ctx, w.split(0)); err != nil {
+			return err
+		}
+	}
 	shared := &sharing{world: w, objects: map[string]*unstructured.Unstructured{}}
 	w.router = f.New(shared, w)
 	if _, err := w.router.Apply(ctx, w.Target, w.most()); err != nil {
@@ -183,7 +190,7 @@ func driftIsMended(ctx context.Context, f Fixture) error {
 	if _, err := w.apply(ctx, s); err != nil {
 		return err
 	}
-	for _, o := range w.Objects { // each object alone
+	for _, o := range append(slices.Clone(w.Objects), w.Makes...) { // each object alone
 		all, err := w.all(ctx)
 		if err != nil {
 			return err
@@ -216,12 +223,17 @@ func driftIsMended(ctx context.Context, f Fixture) error {
 
 func conflictSurfaces(ctx context.Context, f Fixture) error {
 	w := f.newWorld(f.Objects...)
-	stale := interceptor.NewClient(cluster(w.Objects), w.hooks())
-	w.router = f.New(stale, w)
+	if len(f.Makes) > 0 {
+		if _, err := w.apply(ctx, w.split(0)); err != nil {
+			return err
+		}
+	}
 	all, err := w.all(ctx)
 	if err != nil {
 		return err
 	}
+	stale := interceptor.NewClient(cluster(slices.Collect(maps.Values(all))), w.hooks())
+	w.router = f.New(stale, w)
 	for _, u := range all {
 		if err := unstructured.SetNestedField(u.Object, "here", "metadata", "annotations", "somebody"); err != nil {
 			return err
@@ -290,6 +302,12 @@ func zeroRemoves(ctx context.Context, f Fixture) error {
 		if d := cmp.Diff(start[k].Object, end[k].Object); d != "" {
 			return fmt.Errorf("the zero split left in %s: %s", k, d)
 		}
+	}
+	if len(end) != len(start) {
+		return fmt.Errorf("the zero split left %d objects that the adapter has made", len(end)-len(start))
+	}
+	if len(f.Makes) > 0 {
+		return nil // what is not there is to be made, so nothing is seen as wanted
 	}
 	s := w.split(0)
 	for i := range s.Destinations {

@@ -51,6 +51,33 @@ func (m *memory) Get(_ context.Context, k client.ObjectKey, o client.Object, _ .
 	return nil
 }
 
+// Create stores an object that is not there.
+func (m *memory) Create(_ context.Context, o client.Object, _ ...client.CreateOption) error {
+	u, ok := o.(*unstructured.Unstructured)
+	if !ok {
+		return fmt.Errorf("create: want unstructured, got %T", o)
+	}
+	if m.objects[key(u)] != nil {
+		return apierrors.NewAlreadyExists(schema.GroupResource{Group: u.GroupVersionKind().Group, Resource: u.GetKind()}, u.GetName())
+	}
+	u.SetResourceVersion(m.next())
+	m.objects[key(u)] = u.DeepCopy()
+	return nil
+}
+
+// Delete takes an object away.
+func (m *memory) Delete(_ context.Context, o client.Object, _ ...client.DeleteOption) error {
+	u, ok := o.(*unstructured.Unstructured)
+	if !ok {
+		return fmt.Errorf("delete: want unstructured, got %T", o)
+	}
+	if m.objects[key(u)] == nil {
+		return apierrors.NewNotFound(schema.GroupResource{Group: u.GroupVersionKind().Group, Resource: u.GetKind()}, u.GetName())
+	}
+	delete(m.objects, key(u))
+	return nil
+}
+
 // Update writes one object that nobody else has written since it was read.
 func (m *memory) Update(_ context.Context, o client.Object, _ ...client.UpdateOption) error {
 	u, ok := o.(*unstructured.Unstructured)

@@ -40,7 +40,7 @@ func (o Options) Objects(t traffic.Target) []traffic.Ref {
 	if !Uses(t.Routing) {
 		return nil
 	}
-	return o.plan(t).Refs
+	return o.plan(t).Refs()
 }
 
 // Kinds lists the kinds to watch.
@@ -58,7 +58,7 @@ func (o Options) gvk() schema.GroupVersionKind {
 }
 
 func (o Options) plan(t traffic.Target) objects.Plan {
-	p := objects.Plan{By: "with Traefik", Kind: o.gvk(), Total: traffic.DefaultTotal, Refuse: objects.WeightsOnly}
+	p := objects.Plan{By: "with Traefik", Total: traffic.DefaultTotal, Refuse: objects.WeightsOnly}
 	if !Uses(t.Routing) {
 		p.Problem = path + ": the rollout has no such section"
 		return p
@@ -69,23 +69,24 @@ func (o Options) plan(t traffic.Target) objects.Plan {
 		return p
 	}
 	p.Problem = objects.Two(t)
-	p.Refs = []traffic.Ref{{Group: p.Kind.Group, Kind: kind, Namespace: t.Namespace, Name: name}}
-	p.Read = func(object map[string]any) (traffic.Split, string) {
-		stable, canary, problem := find(object, t)
+	at := objects.Object{Kind: o.gvk(), Namespace: t.Namespace, Name: name}
+	p.Objects = []objects.Object{at}
+	p.Read = func(have []map[string]any) (traffic.Split, string) {
+		stable, canary, problem := find(have[0], t)
 		if problem != "" {
-			return traffic.Split{}, problem
+			return traffic.Split{}, at.Ref().String() + ": " + problem
 		}
 		s, _ := traffic.Parts(stable["weight"])
 		c, _ := traffic.Parts(canary["weight"])
 		return traffic.Found(p.Total, traffic.Destination{Service: t.StableService}, traffic.Destination{Service: t.CanaryService}, s, c), ""
 	}
-	p.Render = func(object map[string]any, s traffic.Split, remove bool) string {
-		stable, canary, problem := find(object, t)
-		if problem != "" {
-			if remove {
-				problem = "" // there is nothing of ours
-			}
-			return problem
+	p.Render = func(have []map[string]any, s traffic.Split, remove bool) string {
+		stable, canary, problem := find(have[0], t)
+		switch {
+		case problem != "" && remove:
+			return "" // there is nothing of ours
+		case problem != "":
+			return at.Ref().String() + ": " + problem
 		}
 		objects.Give(stable, "weight", s.Weight(traffic.Stable))
 		objects.Give(canary, "weight", s.Weight(traffic.Canary))

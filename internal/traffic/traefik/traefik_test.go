@@ -175,10 +175,10 @@ func FuzzReadAndRender(f *testing.F) {
 		}
 		p := Options{}.plan(target())
 		want := traffic.Two(100, weight, traffic.Destination{Service: "stable"}, traffic.Destination{Service: "canary"})
-		if problem := p.Render(inner, want, false); problem != "" {
+		if problem := p.Render([]map[string]any{inner}, want, false); problem != "" {
 			return
 		}
-		if got, problem := p.Read(inner); problem != "" || !got.Equal(want) {
+		if got, problem := p.Read([]map[string]any{inner}); problem != "" || !got.Equal(want) {
 			t.Errorf("%s gave %s %s, want %s", raw, got, problem, want)
 		}
 	})
