@@ -149,7 +149,6 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 		patch string
 		want  []string // path and value
 	}{
-		"nginx":      {routed("", "nginx: {stableIngress: i}"), []string{routing + `.nginx: "nginx"`}},
 		"alb":        {routed("", "alb: {ingress: i, servicePort: 80}"), []string{routing + `.alb: "alb"`}},
 		"ambassador": {routed("", "ambassador: {mappings: [m]}"), []string{routing + `.ambassador: "ambassador"`}},
 		"appMesh":    {routed("", "appMesh: {virtualService: {name: v}}"), []string{routing + `.appMesh: "appMesh"`}},
@@ -165,6 +164,7 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 			[]string{routing + `: "istio, traefik, argoproj-labs/gatewayAPI"`}},
 
 		"istio is run":           {routed("", istio), nil},
+		"nginx is run":           {routed("", "nginx: {stableIngress: i}"), nil},
 		"smi is run":             {routed("", "smi: {}"), nil},
 		"traefik is run":         {routed("", "traefik: {weightedTraefikServiceName: t}"), nil},
 		"the gateway API is run": {routed("", "plugins: {argoproj-labs/gatewayAPI: {}}"), nil},

@@ -25,6 +25,8 @@ type Object struct {
 	Namespace, Name string
 	// Made is for an object that the router makes, and takes away again: it may be missing.
 	Made bool
+	// Lost is how an error begins that says that it cannot be read; "" for nothing special.
+	Lost string
 }
 
 // Ref is the object's name for the rest of the house.
@@ -190,6 +192,9 @@ func (r *Router) load(ctx context.Context, p Plan, lenient bool) ([]*unstructure
 		err := r.reader.Get(ctx, client.ObjectKey{Namespace: at.Namespace, Name: at.Name}, u)
 		if (lenient || at.Made) && apierrors.IsNotFound(err) || lenient && meta.IsNoMatchError(err) {
 			continue
+		}
+		if err != nil && at.Lost != "" {
+			return nil, fmt.Errorf("%s: get %s: %w", at.Lost, at.Ref(), err)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("get %s: %w", at.Ref(), err)
