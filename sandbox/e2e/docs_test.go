@@ -34,7 +34,7 @@ func TestManifestsInDocsApply(t *testing.T) {
 			}
 			for _, u := range objects {
 				found++
-				readBack(t, ns, u, "spec")
+				readBack(t, ns, u, "spec", "data")
 			}
 		}
 	}
