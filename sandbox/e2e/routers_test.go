@@ -1,0 +1,167 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/sandbox/cluster"
+)
+
+// kinds are those that the sandbox's API server does not have.
+const kinds = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: trafficsplits.split.smi-spec.io}
+spec:
+  group: split.smi-spec.io
+  scope: Namespaced
+  names: {kind: TrafficSplit, listKind: TrafficSplitList, plural: trafficsplits, singular: trafficsplit}
+  versions: [{name: v1alpha1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: traefikservices.traefik.io}
+spec:
+  group: traefik.io
+  scope: Namespaced
+  names: {kind: TraefikService, listKind: TraefikServiceList, plural: traefikservices, singular: traefikservice}
+  versions: [{name: v1alpha1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+`
+
+// byObject is a router whose weights stand in one object.
+type byObject struct {
+	section, manifests   string
+	group, version, kind string
+	name                 string
+	made                 bool
+	// weight reads the canary's, and half is a patch that somebody sends.
+	weight func(u *unstructured.Unstructured) string
+	half   string
+}
+
+var byObjects = map[string]byObject{
+	"ingress-nginx": {
+		section: "nginx: {stableIngress: web}", group: "networking.k8s.io", version: "v1", kind: "Ingress", name: "web-web-canary", made: true,
+		manifests: `
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web}
+spec:
+  ingressClassName: nginx
+  rules: [{host: a.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web-stable, port: {number: 80}}}}]}}]
+`,
+		weight: func(u *unstructured.Unstructured) string {
+			return u.GetAnnotations()["nginx.ingress.kubernetes.io/canary-weight"]
+		},
+		half: `{"metadata":{"annotations":{"nginx.ingress.kubernetes.io/canary-weight":"50"}}}`,
+	},
+	"SMI": {
+		section: "smi: {}", group: "split.smi-spec.io", version: "v1alpha1", kind: "TrafficSplit", name: "web", made: true,
+		weight: func(u *unstructured.Unstructured) string { return first(u, "spec", "backends") },
+		half:   `{"spec":{"backends":[{"service":"web-canary","weight":"50"},{"service":"web-stable","weight":"50"}]}}`,
+	},
+	"Traefik": {
+		section: "traefik: {weightedTraefikServiceName: web}", group: "traefik.io", version: "v1alpha1", kind: "TraefikService", name: "web",
+		manifests: `
+---
+apiVersion: traefik.io/v1alpha1
+kind: TraefikService
+metadata: {name: web}
+spec: {weighted: {services: [{name: web-canary, port: 80, weight: 0}, {name: web-stable, port: 80, weight: 100}]}}
+`,
+		weight: func(u *unstructured.Unstructured) string { return first(u, "spec", "weighted", "services") },
+		half:   `{"spec":{"weighted":{"services":[{"name":"web-canary","port":80,"weight":50},{"name":"web-stable","port":80,"weight":50}]}}}`,
+	},
+}
+
+// first is the weight of the first entry of a list.
+func first(u *unstructured.Unstructured, fields ...string) string {
+	list, _, err := unstructured.NestedSlice(u.Object, fields...)
+	if err != nil || len(list) == 0 {
+		return fmt.Sprint("no list: ", err)
+	}
+	return fmt.Sprint(list[0].(map[string]any)["weight"])
+}
+
+func (b byObject) reads(t *testing.T, ns, want string, limit time.Duration) {
+	t.Helper()
+	within(t, limit, func() error {
+		u := object(b.group, b.version, b.kind)
+		if err := shared.Client().Get(t.Context(), types.NamespacedName{Namespace: ns, Name: b.name}, u); err != nil {
+			return err
+		}
+		if got := b.weight(u); got != want {
+			return fmt.Errorf("the weight is %s, want %s", got, want)
+		}
+		return nil
+	})
+}
+
+// TestRoutersByOneObject: the real API server takes what is written, drift is mended from the
+// watch, an abort takes the weight back, and what was made goes when it is not asked for.
+func TestRoutersByOneObject(t *testing.T) {
+	t.Parallel()
+	made, err := cluster.Decode([]byte(kinds))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := shared.Apply(t.Context(), "", made...); err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range byObjects {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ns := space(t)
+			strategy := fmt.Sprintf(`
+    canary:
+      stableService: web-stable
+      canaryService: web-canary
+      trafficRouting: {%s}
+      steps: [{setWeight: 20}, {pause: {}}]
+`, b.section)
+			within(t, 30*time.Second, func() error { // a new kind is not served at once
+				list, err := cluster.Decode([]byte(web(strategy) + services + b.manifests))
+				if err != nil {
+					return err
+				}
+				return shared.Apply(t.Context(), ns, list...)
+			})
+			await(t, ns, "web", time.Minute, inPhase(v1alpha1.RolloutPhaseHealthy))
+			b.reads(t, ns, "0", 10*time.Second)
+			setImage(t, ns, "web", "penstock/demo:v2")
+			await(t, ns, "web", 30*time.Second, atStep(1))
+			b.reads(t, ns, "20", 0)
+			u := object(b.group, b.version, b.kind)
+			u.SetNamespace(ns)
+			u.SetName(b.name)
+			if err := shared.Client().Patch(t.Context(), u, client.RawPatch(types.MergePatchType, []byte(b.half))); err != nil {
+				t.Fatal(err)
+			}
+			b.reads(t, ns, "20", 3*time.Second)
+			ro := rollout(t, ns, "web")
+			if err := shared.Client().Status().Patch(t.Context(), ro, client.RawPatch(types.MergePatchType, []byte(`{"status":{"abort":true}}`))); err != nil {
+				t.Fatal(err)
+			}
+			b.reads(t, ns, "0", 5*time.Second)
+			if !b.made {
+				return
+			}
+			if err := shared.Client().Patch(t.Context(), ro, client.RawPatch(types.JSONPatchType, []byte(`[{"op":"remove","path":"/spec/strategy/canary/trafficRouting"}]`))); err != nil {
+				t.Fatal(err)
+			}
+			within(t, 10*time.Second, func() error {
+				if err := shared.Client().Get(t.Context(), client.ObjectKeyFromObject(u), u); client.IgnoreNotFound(err) != nil || err == nil {
+					return fmt.Errorf("%s %s is still there: %v", b.kind, b.name, err)
+				}
+				return nil
+			})
+		})
+	}
+}
