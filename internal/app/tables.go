@@ -19,6 +19,7 @@ import (
 	"github.com/penstock-io/penstock/internal/metric/skywalking"
 	"github.com/penstock-io/penstock/internal/metric/wavefront"
 	"github.com/penstock-io/penstock/internal/metric/web"
+	"github.com/penstock-io/penstock/internal/traffic/apisix"
 	"github.com/penstock-io/penstock/internal/traffic/gatewayapi"
 	"github.com/penstock-io/penstock/internal/traffic/istio"
 	"github.com/penstock-io/penstock/internal/traffic/nginx"
@@ -43,6 +44,7 @@ type RouterOptions struct {
 func Routers(reader client.Reader, writer client.Client, o RouterOptions) []kube.Routing {
 	is := istio.Options{APIVersion: o.IstioAPIVersion, Settle: o.Settle}
 	gw := gatewayapi.Options{Settle: o.Settle}
+	ax := apisix.Options{Settle: o.Settle}
 	ng := nginx.Options{Settle: o.Settle}
 	sm := smi.Options{Version: o.SMIVersion, Settle: o.Settle}
 	tk := traefik.Options{Group: o.TraefikGroup, Version: o.TraefikVersion, Settle: o.Settle}
@@ -51,6 +53,7 @@ func Routers(reader client.Reader, writer client.Client, o RouterOptions) []kube
 			Router: istio.New(reader, writer, is), Signed: is.Signed(), Release: istio.Release},
 		{Name: "gatewayapi", Uses: gatewayapi.Uses, Objects: gatewayapi.Objects, Kinds: gw.Kinds(),
 			Router: gatewayapi.New(reader, writer, gw), Verifies: true},
+		{Name: "apisix", Uses: apisix.Uses, Objects: apisix.Objects, Kinds: ax.Kinds(), Router: apisix.New(reader, writer, ax)},
 		{Name: "nginx", Uses: nginx.Uses, Objects: nginx.Objects, Kinds: ng.Kinds(), Router: nginx.New(reader, writer, ng)},
 		{Name: "smi", Uses: smi.Uses, Objects: sm.Objects, Kinds: sm.Kinds(), Router: smi.New(reader, writer, sm)},
 		{Name: "traefik", Uses: traefik.Uses, Objects: tk.Objects, Kinds: tk.Kinds(), Router: traefik.New(reader, writer, tk)},

@@ -152,7 +152,6 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 		"alb":        {routed("", "alb: {ingress: i, servicePort: 80}"), []string{routing + `.alb: "alb"`}},
 		"ambassador": {routed("", "ambassador: {mappings: [m]}"), []string{routing + `.ambassador: "ambassador"`}},
 		"appMesh":    {routed("", "appMesh: {virtualService: {name: v}}"), []string{routing + `.appMesh: "appMesh"`}},
-		"apisix":     {routed("", "apisix: {}"), []string{routing + `.apisix: "apisix"`}},
 		"other plugins": {routed("", "plugins: {z/z: {}, a/a: {}, argoproj-labs/gatewayAPI: {}}"),
 			[]string{routing + `.plugins[a/a]: "a/a"`, routing + `.plugins[z/z]: "z/z"`}},
 		// An unknown router is pruned by the API server, and none is left.
@@ -164,6 +163,7 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 			[]string{routing + `: "istio, traefik, argoproj-labs/gatewayAPI"`}},
 
 		"istio is run":           {routed("", istio), nil},
+		"apisix is run":          {routed("", "apisix: {route: {name: r}}"), nil},
 		"nginx is run":           {routed("", "nginx: {stableIngress: i}"), nil},
 		"smi is run":             {routed("", "smi: {}"), nil},
 		"traefik is run":         {routed("", "traefik: {weightedTraefikServiceName: t}"), nil},
@@ -195,7 +195,7 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 			}
 		})
 	}
-	both := Validate("shop", "web", specOf(t, "{replicas: -1, strategy: {canary: {stableService: a, canaryService: b, trafficRouting: {apisix: {}}}}}"), services(map[string]ServiceRef{}))
+	both := Validate("shop", "web", specOf(t, "{replicas: -1, strategy: {canary: {stableService: a, canaryService: b, trafficRouting: {ambassador: {mappings: [m]}}}}}"), services(map[string]ServiceRef{}))
 	last := slices.IndexFunc(both, func(p Problem) bool { return strings.HasSuffix(p.Text, notRun) })
 	if len(both) != 4 || last != 3 {
 		t.Errorf("published problems must come first: %v", both)

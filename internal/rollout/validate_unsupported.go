@@ -25,13 +25,13 @@ func (p *problems) unsupported(s *v1alpha1.RolloutSpec) {
 }
 
 func (p *problems) unsupportedRouters(tr *v1alpha1.RolloutTrafficRouting, at *field.Path) {
-	const mend = "use istio, nginx, smi, traefik, or the plugin " + gatewayPlugin
+	const mend = "use istio, nginx, smi, traefik, apisix, or the plugin " + gatewayPlugin
 	_, gateway := tr.Plugins[gatewayPlugin]
 	var run []string
 	for _, r := range []struct {
 		set  bool
 		name string
-	}{{tr.Istio != nil, "istio"}, {tr.Nginx != nil, "nginx"}, {tr.SMI != nil, "smi"}, {tr.Traefik != nil, "traefik"}, {gateway, gatewayPlugin}} {
+	}{{tr.Istio != nil, "istio"}, {tr.Nginx != nil, "nginx"}, {tr.SMI != nil, "smi"}, {tr.Traefik != nil, "traefik"}, {tr.Apisix != nil, "apisix"}, {gateway, gatewayPlugin}} {
 		if r.set {
 			run = append(run, r.name)
 		}
@@ -47,7 +47,6 @@ func (p *problems) unsupportedRouters(tr *v1alpha1.RolloutTrafficRouting, at *fi
 		{tr.ALB != nil, "alb"},
 		{tr.Ambassador != nil, "ambassador"},
 		{tr.AppMesh != nil, "appMesh"},
-		{tr.Apisix != nil, "apisix"},
 	} {
 		if r.set {
 			known = true

@@ -26,6 +26,15 @@ spec:
 ---
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
+metadata: {name: apisixroutes.apisix.apache.org}
+spec:
+  group: apisix.apache.org
+  scope: Namespaced
+  names: {kind: ApisixRoute, listKind: ApisixRouteList, plural: apisixroutes, singular: apisixroute}
+  versions: [{name: v2, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
 metadata: {name: traefikservices.traefik.io}
 spec:
   group: traefik.io
@@ -66,6 +75,24 @@ spec:
 		section: "smi: {}", group: "split.smi-spec.io", version: "v1alpha1", kind: "TrafficSplit", name: "web", made: true,
 		weight: func(u *unstructured.Unstructured) string { return first(u, "spec", "backends") },
 		half:   `{"spec":{"backends":[{"service":"web-canary","weight":"50"},{"service":"web-stable","weight":"50"}]}}`,
+	},
+	"APISIX": {
+		section: "apisix: {route: {name: web, rules: [main]}}", group: "apisix.apache.org", version: "v2", kind: "ApisixRoute", name: "web",
+		manifests: `
+---
+apiVersion: apisix.apache.org/v2
+kind: ApisixRoute
+metadata: {name: web}
+spec: {http: [{name: main, backends: [{serviceName: web-canary, servicePort: 80, weight: 0}, {serviceName: web-stable, servicePort: 80, weight: 100}]}]}
+`,
+		weight: func(u *unstructured.Unstructured) string {
+			list, _, err := unstructured.NestedSlice(u.Object, "spec", "http")
+			if err != nil || len(list) != 1 {
+				return fmt.Sprint("no list: ", err)
+			}
+			return first(&unstructured.Unstructured{Object: list[0].(map[string]any)}, "backends")
+		},
+		half: `{"spec":{"http":[{"name":"main","backends":[{"serviceName":"web-canary","servicePort":80,"weight":50},{"serviceName":"web-stable","servicePort":80,"weight":50}]}]}}`,
 	},
 	"Traefik": {
 		section: "traefik: {weightedTraefikServiceName: web}", group: "traefik.io", version: "v1alpha1", kind: "TraefikService", name: "web",
