@@ -115,6 +115,26 @@ func (r Request) Credentials(auth v1alpha1.Authentication, headers []v1alpha1.We
 	return all
 }
 
+// Cut is text of a server for an error: at most so many bytes, without secrets. It redacts
+// before it cuts, as a cut inside a secret would leave a part that nobody recognizes.
+func Cut(text string, most int, secrets []string) string {
+	text = Redact(text, secrets)
+	return strings.ToValidUTF8(text[:min(len(text), most)], "")
+}
+
+// Redact returns the Result without secrets in any of its texts; maps and lists are changed
+// in place.
+func (r Result) Redact(secrets []string) Result {
+	r.Display, r.Why, r.Message = Redact(r.Display, secrets), Redact(r.Why, secrets), Redact(r.Message, secrets)
+	for k, v := range r.Metadata {
+		r.Metadata[k] = Redact(v, secrets)
+	}
+	for i, name := range r.Names {
+		r.Names[i] = Redact(name, secrets)
+	}
+	return r
+}
+
 // Asked is what Describe returns for a query: under the published form of the key,
 // ResolvedPrometheusQuery for Prometheus, without secrets.
 func Asked(kind, query string, secrets []string) map[string]string {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -85,20 +84,16 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 	defer cancel()
 	settings, login, err := p.options.AWS.Login(limited, v1alpha1.Sigv4Config{})
 	if err != nil {
-		return metric.Result{}, metric.Sentence(p.explain(ctx, limited, err), r.Secrets)
+		return metric.Result{}, metric.Sentence(p.explain(ctx, limited, err, r.Secrets), r.Secrets)
 	}
 	secrets := append([]string{login.SecretAccessKey, login.SessionToken}, r.Secrets...)
 	settings.Credentials = credentials.StaticCredentialsProvider{Value: login}
 	pages, err := p.ask(limited, settings, ask)
 	if err != nil {
-		return metric.Result{}, metric.Sentence(p.explain(ctx, limited, err), secrets)
+		return metric.Result{}, metric.Sentence(p.explain(ctx, limited, err, secrets), secrets)
 	}
-	res, err := decode(pages)
-	for k, v := range res.Metadata {
-		res.Metadata[k] = metric.Redact(v, secrets)
-	}
-	res.Why = metric.Redact(res.Why, secrets)
-	return res, metric.Sentence(err, secrets)
+	res, err := decode(pages, secrets)
+	return res.Redact(secrets), metric.Sentence(err, secrets)
 }
 
 // ask sends the request, and again while there is more. The pool tries again by itself, so
@@ -123,15 +118,14 @@ func (p *provider) ask(ctx context.Context, settings aws.Config, in *cloudwatch.
 
 // explain says in one sentence why there is no answer: in the words of CloudWatch where
 // there are some.
-func (p *provider) explain(ctx, limited context.Context, err error) error {
+func (p *provider) explain(ctx, limited context.Context, err error, secrets []string) error {
 	var said smithy.APIError
 	var status *smithyhttp.ResponseError
 	var op *smithy.OperationError
 	if limited.Err() == nil {
 		switch {
 		case errors.As(err, &said) && said.ErrorMessage() != "" && said.ErrorCode() != "UnknownError":
-			text := said.ErrorMessage()
-			return fmt.Errorf("cloudwatch: %s: %s", said.ErrorCode(), strings.ToValidUTF8(text[:min(len(text), 200)], ""))
+			return fmt.Errorf("cloudwatch: %s: %s", said.ErrorCode(), metric.Cut(said.ErrorMessage(), 200, secrets))
 		case errors.As(err, &status) && status.HTTPStatusCode() >= http.StatusMultipleChoices:
 			return fmt.Errorf("received non 2xx response code: %d", status.HTTPStatusCode())
 		}

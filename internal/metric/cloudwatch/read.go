@@ -26,7 +26,7 @@ type Message struct{ Code, Value string }
 
 // decode puts the pages together. A query that could not be answered is an error, one
 // without values is no data.
-func decode(pages []*cloudwatch.GetMetricDataOutput) (metric.Result, error) {
+func decode(pages []*cloudwatch.GetMetricDataOutput, secrets []string) (metric.Result, error) {
 	var answers []Answer
 	var said []string
 	for _, page := range pages {
@@ -53,8 +53,7 @@ func decode(pages []*cloudwatch.GetMetricDataOutput) (metric.Result, error) {
 	}
 	res := metric.Result{Kind: metric.Values, Value: answers, Display: fmt.Sprint(values)}
 	if len(said) > 0 {
-		text := strings.Join(said, "; ")
-		res.Metadata = map[string]string{"messages": strings.ToValidUTF8(text[:min(len(text), 1<<10)], "")}
+		res.Metadata = map[string]string{"messages": metric.Cut(strings.Join(said, "; "), 1<<10, secrets)}
 	}
 	switch {
 	case len(answers) == 0:

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -141,15 +140,8 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 	if err != nil {
 		return metric.Result{}, metric.Sentence(err, secrets)
 	}
-	res, err := p.measure(ctx, s, keys, r.Now, shortener(secrets))
-	res.Display = metric.Redact(res.Display, secrets)
-	for k, v := range res.Metadata {
-		res.Metadata[k] = metric.Redact(v, secrets)
-	}
-	for i, name := range res.Names {
-		res.Names[i] = metric.Redact(name, secrets)
-	}
-	return res, metric.Sentence(err, secrets)
+	res, err := p.measure(ctx, s, keys, r.Now, func(text string, most int) string { return metric.Cut(text, most, secrets) })
+	return res.Redact(secrets), metric.Sentence(err, secrets)
 }
 
 func (p *provider) measure(ctx context.Context, s settings, keys credentials, now time.Time, cut shorten) (metric.Result, error) {
@@ -184,15 +176,6 @@ func (p *provider) measure(ctx context.Context, s settings, keys credentials, no
 
 // shorten is text of the server, without secrets, of which at most so many bytes are left.
 type shorten func(text string, most int) string
-
-// shortener replaces the secrets before it cuts: a cut inside a secret would leave a part
-// that nobody recognizes.
-func shortener(secrets []string) shorten {
-	return func(text string, most int) string {
-		text = metric.Redact(text, secrets)
-		return strings.ToValidUTF8(text[:min(len(text), most)], "")
-	}
-}
 
 func number(v float64) metric.Result {
 	return metric.Result{Kind: metric.Values, Value: v, Display: strconv.FormatFloat(v, 'f', -1, 64)}

@@ -210,7 +210,7 @@ func TestManyGroupsAreCut(t *testing.T) {
 	for i := range 101 {
 		labels, values = append(labels, fmt.Sprintf(`["p%d"]`, i)), append(values, fmt.Sprint(100-i))
 	}
-	res, err := readV2([]byte(scalar(`{"name":"pod","type":"group","values":[`+strings.Join(labels, ",")+`]},{"name":"q","type":"number","values":[`+strings.Join(values, ",")+`]}`)), shortener(nil))
+	res, err := readV2([]byte(scalar(`{"name":"pod","type":"group","values":[`+strings.Join(labels, ",")+`]},{"name":"q","type":"number","values":[`+strings.Join(values, ",")+`]}`)), plain)
 	if err != nil || len(res.Value.([]float64)) != 101 || res.Metadata["groups_truncated"] != "true" {
 		t.Fatalf("%v %v", err, res.Metadata)
 	}

@@ -127,6 +127,9 @@ func TestAnAddressThatIsNone(t *testing.T) {
 	}
 }
 
+// plain cuts where there are no secrets.
+func plain(text string, most int) string { return metric.Cut(text, most, nil) }
+
 func TestACutNeverLeavesPartOfASecret(t *testing.T) {
 	for _, before := range []int{maxShown - 5, maxShown - 1, maxShown} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -146,13 +149,13 @@ func TestACutNeverLeavesPartOfASecret(t *testing.T) {
 func TestAnErrorIsShortWhateverTheAnswer(t *testing.T) {
 	long := strings.Repeat("9", 4096)
 	for name, read := range map[string]func() error{
-		"a number":     func() error { _, err := readV1([]byte(points("[1,"+long+"]")), shortener(nil)); return err },
-		"an error":     func() error { _, err := readV1([]byte(`{"error":"`+long+`"}`), shortener(nil)); return err },
-		"a status":     func() error { _, err := readV1([]byte(`{"status":"`+long+`"}`), shortener(nil)); return err },
-		"a number, v2": func() error { _, err := readV2([]byte(scalar(`{"values":["`+long+`x"]}`)), shortener(nil)); return err },
-		"errors, v2":   func() error { _, err := readV2([]byte(`{"errors":{"a":"`+long+`"}}`), shortener(nil)); return err },
+		"a number":     func() error { _, err := readV1([]byte(points("[1,"+long+"]")), plain); return err },
+		"an error":     func() error { _, err := readV1([]byte(`{"error":"`+long+`"}`), plain); return err },
+		"a status":     func() error { _, err := readV1([]byte(`{"status":"`+long+`"}`), plain); return err },
+		"a number, v2": func() error { _, err := readV2([]byte(scalar(`{"values":["`+long+`x"]}`)), plain); return err },
+		"errors, v2":   func() error { _, err := readV2([]byte(`{"errors":{"a":"`+long+`"}}`), plain); return err },
 		"a column": func() error {
-			_, err := readV2([]byte(scalar(`{"name":"`+long+`","values":["x"]}`)), shortener(nil))
+			_, err := readV2([]byte(scalar(`{"name":"`+long+`","values":["x"]}`)), plain)
 			return err
 		},
 	} {
@@ -176,7 +179,7 @@ func TestNoDataIsNilToACondition(t *testing.T) {
 		"a null of v2": {readV2, scalar(`{"type":"number","values":[null]}`), "[]"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			res, err := c.read([]byte(c.body), shortener(nil))
+			res, err := c.read([]byte(c.body), plain)
 			if err != nil || res.Kind != metric.NoData || res.Value != nil || res.Display != c.display {
 				t.Errorf("%+v, %v", res, err)
 			}
@@ -193,7 +196,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		for _, read := range []func([]byte, shorten) (metric.Result, error){readV1, readV2} {
-			res, err := read([]byte(body), shortener([]string{"secret"}))
+			res, err := read([]byte(body), func(text string, most int) string { return metric.Cut(text, most, []string{"secret"}) })
 			if err != nil {
 				if len(err.Error()) > 2000 {
 					t.Errorf("an error of %d bytes", len(err.Error()))

@@ -69,11 +69,11 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 		return metric.Result{}, fmt.Errorf("metric %s has no graphite provider", r.Metric)
 	}
 	secrets := r.Credentials(v1alpha1.Authentication{}, nil, m.Address)
-	res, err := p.measure(ctx, m)
-	return res, metric.Sentence(err, secrets)
+	res, err := p.measure(ctx, m, secrets)
+	return res.Redact(secrets), metric.Sentence(err, secrets)
 }
 
-func (p *provider) measure(ctx context.Context, m *v1alpha1.GraphiteMetric) (metric.Result, error) {
+func (p *provider) measure(ctx context.Context, m *v1alpha1.GraphiteMetric, secrets []string) (metric.Result, error) {
 	req, err := request(ctx, m)
 	if err != nil {
 		return metric.Result{}, err
@@ -83,10 +83,9 @@ func (p *provider) measure(ctx context.Context, m *v1alpha1.GraphiteMetric) (met
 	case err != nil:
 		return metric.Result{}, err
 	case a.Status >= 300:
-		body := strings.ToValidUTF8(string(a.Body[:min(len(a.Body), maxShown)]), "")
-		return metric.Result{}, fmt.Errorf("error response: %s (status %d)", body, a.Status)
+		return metric.Result{}, fmt.Errorf("error response: %s (status %d)", metric.Cut(string(a.Body), maxShown, secrets), a.Status)
 	}
-	return decode(a.Body)
+	return decode(a.Body, secrets)
 }
 
 // request joins the parts: the query is a raw query string, of which all white space goes.
@@ -112,7 +111,7 @@ type target struct {
 }
 
 // decode takes the values of the first target; null means that nothing was measured then.
-func decode(body []byte) (metric.Result, error) {
+func decode(body []byte, secrets []string) (metric.Result, error) {
 	var targets []target
 	if err := json.Unmarshal(body, &targets); err != nil {
 		return metric.Result{}, fmt.Errorf("read the answer: %w", err)
@@ -131,7 +130,7 @@ func decode(body []byte) (metric.Result, error) {
 		}
 		v, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return metric.Result{}, fmt.Errorf("read the answer: %q is no number", short(text))
+			return metric.Result{}, fmt.Errorf("read the answer: %q is no number", metric.Cut(text, 20, secrets))
 		}
 		values = append(values, v)
 	}
@@ -164,5 +163,3 @@ func display(values []float64) string {
 	b.WriteByte(']')
 	return b.String()
 }
-
-func short(text string) string { return strings.ToValidUTF8(text[:min(len(text), 20)], "") }

@@ -82,7 +82,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		res, err := decode([]byte(body))
+		res, err := decode([]byte(body), nil)
 		if err == nil && res.Kind == metric.Values && len(res.Value.([]float64)) == 0 {
 			t.Errorf("%q is a value", body)
 		}

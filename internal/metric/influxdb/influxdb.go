@@ -71,9 +71,8 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 	if err != nil {
 		return metric.Result{}, metric.Sentence(err, secrets)
 	}
-	res, err := p.measure(ctx, m.Query, who)
-	res.Display = metric.Redact(res.Display, secrets)
-	return res, metric.Sentence(err, secrets)
+	res, err := p.measure(ctx, m.Query, who, secrets)
+	return res.Redact(secrets), metric.Sentence(err, secrets)
 }
 
 // profile is whom to ask, as whom.
@@ -108,7 +107,7 @@ type dialect struct {
 	Header      bool     `json:"header"`
 }
 
-func (p *provider) measure(ctx context.Context, query string, who profile) (metric.Result, error) {
+func (p *provider) measure(ctx context.Context, query string, who profile, secrets []string) (metric.Result, error) {
 	body, err := json.Marshal(call{dialect{[]string{"datatype", "group", "default"}, ",", true}, query, "flux"})
 	if err != nil {
 		return metric.Result{}, fmt.Errorf("write the query: %w", err)
@@ -126,13 +125,13 @@ func (p *provider) measure(ctx context.Context, query string, who profile) (metr
 	case err != nil:
 		return metric.Result{}, err
 	case a.Status/100 != 2:
-		return metric.Result{}, refusal(a)
+		return metric.Result{}, refusal(a, secrets)
 	}
 	return decode(a.Body)
 }
 
 // refusal shows InfluxDB's own words, which are a JSON object.
-func refusal(a outbound.Answer) error {
+func refusal(a outbound.Answer, secrets []string) error {
 	var said struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
@@ -140,7 +139,7 @@ func refusal(a outbound.Answer) error {
 	if json.Unmarshal(a.Body, &said) != nil || said.Message == "" {
 		return fmt.Errorf("received non 2xx response code: %d", a.Status)
 	}
-	return fmt.Errorf("received non 2xx response code: %d %s: %s", a.Status, said.Code, strings.ToValidUTF8(said.Message[:min(len(said.Message), 200)], ""))
+	return fmt.Errorf("received non 2xx response code: %d %s: %s", a.Status, said.Code, metric.Cut(said.Message, 200, secrets))
 }
 
 // decode takes the values of all tables. An error in the middle of the answer is an error,

@@ -79,9 +79,8 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 	if err != nil {
 		return metric.Result{}, metric.Sentence(err, secrets)
 	}
-	res, err := p.measure(ctx, m, who)
-	res.Display = metric.Redact(res.Display, secrets)
-	return res, metric.Sentence(err, secrets)
+	res, err := p.measure(ctx, m, who, secrets)
+	return res.Redact(secrets), metric.Sentence(err, secrets)
 }
 
 // account is whom to ask, as whom.
@@ -139,7 +138,7 @@ type variables struct {
 	Timeout   int64  `json:"timeout"`
 }
 
-func (p *provider) measure(ctx context.Context, m *v1alpha1.NewRelicMetric, who account) (metric.Result, error) {
+func (p *provider) measure(ctx context.Context, m *v1alpha1.NewRelicMetric, who account, secrets []string) (metric.Result, error) {
 	limit, err := seconds(m)
 	if err != nil {
 		return metric.Result{}, err
@@ -162,7 +161,7 @@ func (p *provider) measure(ctx context.Context, m *v1alpha1.NewRelicMetric, who 
 	case a.Status/100 != 2:
 		return metric.Result{}, fmt.Errorf("received non 2xx response code: %d", a.Status)
 	}
-	return decode(a.Body)
+	return decode(a.Body, secrets)
 }
 
 // answer is what NerdGraph sends; errors may stand beside data.
@@ -181,14 +180,13 @@ type answer struct {
 	} `json:"errors"`
 }
 
-func decode(body []byte) (metric.Result, error) {
+func decode(body []byte, secrets []string) (metric.Result, error) {
 	var a answer
 	if err := json.Unmarshal(body, &a); err != nil {
 		return metric.Result{}, fmt.Errorf("read the answer: %w", err)
 	}
 	if len(a.Errors) > 0 {
-		text := a.Errors[0].Message
-		return metric.Result{}, errors.New("nerdgraph: " + strings.ToValidUTF8(text[:min(len(text), 200)], ""))
+		return metric.Result{}, errors.New("nerdgraph: " + metric.Cut(a.Errors[0].Message, 200, secrets))
 	}
 	if a.Data.Actor.Account == nil || a.Data.Actor.Account.NRQL == nil {
 		return metric.Result{}, errors.New("read the answer: it has no results of the account")

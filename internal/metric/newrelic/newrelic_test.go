@@ -139,7 +139,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		res, err := decode([]byte(body))
+		res, err := decode([]byte(body), nil)
 		if err == nil && res.Kind == metric.Values && (res.Value == nil || res.Display == "null") {
 			t.Errorf("%q is a value", body)
 		}

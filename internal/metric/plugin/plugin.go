@@ -91,13 +91,7 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 
 // read takes the plugin's verdict as it is.
 func read(m v1alpha1.Measurement, r metric.Request) (metric.Result, error) {
-	res := metric.Result{Kind: metric.Verdict, Phase: m.Phase, Message: metric.Redact(m.Message, r.Secrets), Display: metric.Redact(m.Value, r.Secrets)}
-	for k, v := range m.Metadata {
-		if res.Metadata == nil {
-			res.Metadata = map[string]string{}
-		}
-		res.Metadata[k] = metric.Redact(v, r.Secrets)
-	}
+	res := metric.Result{Kind: metric.Verdict, Phase: m.Phase, Message: m.Message, Display: m.Value, Metadata: m.Metadata}.Redact(r.Secrets)
 	switch {
 	case m.Phase.Completed():
 		return res, nil

@@ -80,15 +80,9 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 	res, secrets, err := p.measure(ctx, r, m)
 	secrets = append(secrets, r.Credentials(m.Authentication, m.Headers, m.Address)...)
 	if err != nil {
-		return metric.Result{}, errors.New(metric.Redact(oneLine(err.Error()), secrets))
+		return metric.Result{}, metric.Sentence(err, secrets)
 	}
-	for k, v := range res.Metadata {
-		res.Metadata[k] = metric.Redact(v, secrets)
-	}
-	for i, name := range res.Names {
-		res.Names[i] = metric.Redact(name, secrets)
-	}
-	return res, nil
+	return res.Redact(secrets), nil
 }
 
 // measure returns with the result the secrets that came up on the way.
@@ -172,9 +166,6 @@ func explain(ctx, limited context.Context, err error, address *url.URL, limit ti
 	}
 	return outbound.Explain(ctx, limited, "query Prometheus at "+address.Redacted(), limit, err)
 }
-
-// oneLine keeps an error one line, whatever a server put into it.
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // decode turns an answer into a Result. With nameBy the series get names instead of places.
 func decode(v model.Value, warnings promv1.Warnings, nameBy model.LabelName) (metric.Result, error) {

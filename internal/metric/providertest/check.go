@@ -274,6 +274,23 @@ func checkSecrets(f Fixture) error {
 	return nil
 }
 
+// checkCuts: the words of the source stand wherever one of the protocols looks for them, and
+// end in the middle of a secret wherever they are cut.
+func checkCuts(f Fixture) error {
+	for before := range 256 {
+		words := fmt.Sprintf("%q", strings.Repeat("x", before)+Secret)
+		body := fmt.Sprintf(`{"status":"error","errorType":"bad_data","error":%[1]s,"errorMessage":%[1]s,"code":"c","message":%[1]s,"errors":[{"message":%[1]s}]}`, words)
+		for _, a := range []Answer{{Body: body}, {Status: 400, Body: body}, {Status: 400, Body: strings.Repeat("x", before) + Secret}} {
+			got, err := answer(f, a)
+			text := fmt.Sprint(got.Display, got.Why, got.Message, got.Metadata, err)
+			if part := Secret[:5]; strings.Contains(text, part) {
+				return fmt.Errorf("%d bytes before a secret, %q of it comes out: %s", before, part, text)
+			}
+		}
+	}
+	return nil
+}
+
 // checkDescribe: the sentence of a failed run ends with what was asked.
 func checkDescribe(f Fixture) error {
 	told := f.New().Describe(f.Request("http://127.0.0.1:1", long))

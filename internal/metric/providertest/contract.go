@@ -79,6 +79,7 @@ func Checks() []Check {
 		{"an endless answer is an error", checkEndless},
 		{"the request is right, byte for byte", checkWire},
 		{"no secret comes out, even when the source echoes it", checkSecrets},
+		{"text of the source that is cut leaves no part of a secret", checkCuts},
 		{"what is asked can be told", checkDescribe},
 		{"a cancelled context ends the call at once", checkCancel},
 		{"concurrent calls do not disturb each other", checkConcurrent},

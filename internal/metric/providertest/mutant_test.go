@@ -36,6 +36,7 @@ const (
 	leaksError     fault = "leaks in errors"
 	leaksValue     fault = "leaks in what it displays"
 	leaksDescribe  fault = "leaks in the description"
+	cutsFirst      fault = "cuts before it redacts"
 	tellsNothing   fault = "does not tell what it asks"
 	deafToCancel   fault = "does not hear the cancellation"
 	mixesCalls     fault = "mixes concurrent calls"
@@ -57,6 +58,7 @@ var caughtBy = map[fault]string{
 	leaksError:     "no secret comes out, even when the source echoes it",
 	leaksValue:     "no secret comes out, even when the source echoes it",
 	leaksDescribe:  "no secret comes out, even when the source echoes it",
+	cutsFirst:      "text of the source that is cut leaves no part of a secret",
 	tellsNothing:   "what is asked can be told",
 	deafToCancel:   "a cancelled context ends the call at once",
 	mixesCalls:     "concurrent calls do not disturb each other",
@@ -134,6 +136,10 @@ func (p *toy) fetch(ctx context.Context, m *v1alpha1.WebMetric) ([]byte, error) 
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != 200 && p.fault != anyStatus {
+		if p.fault == cutsFirst {
+			body, _ := io.ReadAll(io.LimitReader(resp.Body, 200)) // what there is
+			return nil, fmt.Errorf("status %d: %s", resp.StatusCode, body)
+		}
 		return nil, fmt.Errorf("status %d", resp.StatusCode)
 	}
 	if p.fault == unbounded {

@@ -71,12 +71,11 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 		return metric.Result{}, fmt.Errorf("metric %s has no skywalking provider", r.Metric)
 	}
 	secrets := r.Credentials(v1alpha1.Authentication{}, nil, m.Address)
-	res, err := p.measure(ctx, r, m)
-	res.Display = metric.Redact(res.Display, secrets)
-	return res, metric.Sentence(err, secrets)
+	res, err := p.measure(ctx, r, m, secrets)
+	return res.Redact(secrets), metric.Sentence(err, secrets)
 }
 
-func (p *provider) measure(ctx context.Context, r metric.Request, m *v1alpha1.SkyWalkingMetric) (metric.Result, error) {
+func (p *provider) measure(ctx context.Context, r metric.Request, m *v1alpha1.SkyWalkingMetric, secrets []string) (metric.Result, error) {
 	req, err := p.request(ctx, r.Now, m)
 	if err != nil {
 		return metric.Result{}, err
@@ -88,7 +87,7 @@ func (p *provider) measure(ctx context.Context, r metric.Request, m *v1alpha1.Sk
 	case a.Status/100 != 2:
 		return metric.Result{}, fmt.Errorf("received non 2xx response code: %d", a.Status)
 	}
-	return decode(a.Body)
+	return decode(a.Body, secrets)
 }
 
 // query is the body of a request.
@@ -131,7 +130,7 @@ func (p *provider) request(ctx context.Context, now time.Time, m *v1alpha1.SkyWa
 }
 
 // decode takes the data of a GraphQL answer; its errors are errors, whatever data it has.
-func decode(body []byte) (metric.Result, error) {
+func decode(body []byte, secrets []string) (metric.Result, error) {
 	var answer struct {
 		Data   any `json:"data"`
 		Errors []struct {
@@ -142,7 +141,7 @@ func decode(body []byte) (metric.Result, error) {
 		return metric.Result{}, fmt.Errorf("read the answer: %w", err)
 	}
 	if len(answer.Errors) > 0 {
-		return metric.Result{}, errors.New("graphql: " + cut(answer.Errors[0].Message))
+		return metric.Result{}, errors.New("graphql: " + metric.Cut(answer.Errors[0].Message, 200, secrets))
 	}
 	display, err := json.Marshal(answer.Data)
 	if err != nil {
@@ -177,5 +176,3 @@ func hollow(v any) bool {
 	}
 	return false
 }
-
-func cut(text string) string { return strings.ToValidUTF8(text[:min(len(text), 200)], "") }

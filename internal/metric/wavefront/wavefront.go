@@ -72,11 +72,8 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 	if err != nil {
 		return metric.Result{}, metric.Sentence(err, secrets)
 	}
-	res, err := p.measure(ctx, r.Now, m, token)
-	for k, v := range res.Metadata {
-		res.Metadata[k] = metric.Redact(v, secrets)
-	}
-	return res, metric.Sentence(err, secrets)
+	res, err := p.measure(ctx, r.Now, m, token, secrets)
+	return res.Redact(secrets), metric.Sentence(err, secrets)
 }
 
 func (p *provider) token(ctx context.Context, address string) (string, error) {
@@ -106,7 +103,7 @@ func base(address string) (*url.URL, error) {
 	return u, nil
 }
 
-func (p *provider) measure(ctx context.Context, now time.Time, m *v1alpha1.WavefrontMetric, token string) (metric.Result, error) {
+func (p *provider) measure(ctx context.Context, now time.Time, m *v1alpha1.WavefrontMetric, token string, secrets []string) (metric.Result, error) {
 	u, err := base(m.Address)
 	if err != nil {
 		return metric.Result{}, err
@@ -127,7 +124,7 @@ func (p *provider) measure(ctx context.Context, now time.Time, m *v1alpha1.Wavef
 	case a.Status/100 != 2:
 		return metric.Result{}, fmt.Errorf("received non 2xx response code: %d", a.Status)
 	}
-	return decode(a.Body, now)
+	return decode(a.Body, now, secrets)
 }
 
 // chart is an answer: of each series the points as pairs of Unix seconds and a value.
@@ -140,14 +137,13 @@ type chart struct {
 	} `json:"timeseries"`
 }
 
-func decode(body []byte, now time.Time) (metric.Result, error) {
+func decode(body []byte, now time.Time, secrets []string) (metric.Result, error) {
 	var c chart
 	if err := json.Unmarshal(body, &c); err != nil {
 		return metric.Result{}, fmt.Errorf("read the answer: %w", err)
 	}
 	if c.ErrorType != "" || c.ErrorText != "" {
-		text := c.ErrorType + ": " + c.ErrorText
-		return metric.Result{}, errors.New("wavefront: " + strings.ToValidUTF8(text[:min(len(text), 200)], ""))
+		return metric.Result{}, errors.New("wavefront: " + metric.Cut(c.ErrorType+": "+c.ErrorText, 200, secrets))
 	}
 	res := metric.Result{Kind: metric.Values, Metadata: map[string]string{}}
 	if c.Warnings != "" {

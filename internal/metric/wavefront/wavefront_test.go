@@ -109,7 +109,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		if res, err := decode([]byte(body), now); err == nil && res.Kind == metric.Values && res.Value == nil {
+		if res, err := decode([]byte(body), now, nil); err == nil && res.Kind == metric.Values && res.Value == nil {
 			t.Errorf("%q is a value", body)
 		}
 	})

@@ -91,10 +91,9 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 	res, secrets, err := p.measure(ctx, m)
 	secrets = append(secrets, r.Credentials(m.Authentication, m.Headers, m.URL)...)
 	if err != nil {
-		return metric.Result{}, errors.New(metric.Redact(strings.Join(strings.Fields(err.Error()), " "), secrets))
+		return metric.Result{}, metric.Sentence(err, secrets)
 	}
-	res.Display = metric.Redact(res.Display, secrets)
-	return res, nil
+	return res.Redact(secrets), nil
 }
 
 // measure returns with the result the secrets that came up on the way.
