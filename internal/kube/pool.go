@@ -243,7 +243,7 @@ func (p *Pool) measure(ctx context.Context, j job) (o analysis.Outcome, secretsE
 	return o, ""
 }
 
-// ask calls the provider, and that of the baseline.
+// ask takes the measurement, or stops it.
 func (p *Pool) ask(ctx context.Context, j job, o *analysis.Outcome) {
 	provider := p.provider(&o.Metric.Provider)
 	if provider == nil {
@@ -264,8 +264,9 @@ func (p *Pool) ask(ctx context.Context, j job, o *analysis.Outcome) {
 	}
 	switch {
 	case !j.stop:
-		o.Describe = provider.Describe(req)
-		err = p.take(ctx, req, provider, o)
+		o.Result, err = analysis.Take(&o.Metric, req.InFlight != nil, func(of string, source v1alpha1.MetricProvider) (metric.Result, error) {
+			return p.question(ctx, req, o, of, source)
+		})
 		p.collect(ctx, j, req, provider, o)
 	default:
 		if s, ok := provider.(metric.Stopper); ok {
@@ -277,35 +278,26 @@ func (p *Pool) ask(ctx context.Context, j job, o *analysis.Outcome) {
 	}
 }
 
-// take measures, if there is enough to measure, and with a baseline compares.
-func (p *Pool) take(ctx context.Context, req metric.Request, provider metric.Provider, o *analysis.Outcome) (err error) {
-	if o.Metric.Evidence != nil && req.InFlight == nil {
-		if why, err := p.evidence(ctx, req, o); err != nil || why != "" {
-			o.Result = metric.Result{Kind: metric.NoData, Why: why}
-			return err
+// question puts one of a measurement's questions to its source. The status keeps what is
+// asked from the first measurement on, so it is described for that one only.
+func (p *Pool) question(ctx context.Context, req metric.Request, o *analysis.Outcome, of string, source v1alpha1.MetricProvider) (metric.Result, error) {
+	req.Provider = source
+	provider := p.provider(&source)
+	if provider == nil {
+		return metric.Result{}, fmt.Errorf("no valid provider in metric '%s'", req.Metric)
+	}
+	if req.Number <= 1 && of != analysis.Counted {
+		for k, v := range provider.Describe(req) {
+			if o.Describe == nil {
+				o.Describe = map[string]string{}
+			}
+			if of != "" {
+				k = of + "." + k
+			}
+			o.Describe[k] = v
 		}
 	}
-	if o.Result, err = provider.Measure(ctx, req); err != nil || o.Metric.Baseline == nil {
-		return err
-	}
-	return p.compare(ctx, req, o)
-}
-
-// evidence counts what the measurement would rest on; why says that it is too little.
-func (p *Pool) evidence(ctx context.Context, req metric.Request, o *analysis.Outcome) (why string, err error) {
-	req.Provider = o.Metric.Evidence.Provider()
-	provider := p.provider(&req.Provider)
-	if provider == nil {
-		return "", fmt.Errorf("no valid provider in the evidence of metric '%s'", req.Metric)
-	}
-	counted, err := provider.Measure(ctx, req)
-	if err == nil {
-		why, err = metric.Enough(counted, analysis.AtLeast(&o.Metric))
-	}
-	if err != nil {
-		return "", fmt.Errorf("evidence: %w", err)
-	}
-	return why, nil
+	return provider.Measure(ctx, req)
 }
 
 // collect lets a provider clear away what measurements have left that the status forgets.
@@ -317,27 +309,6 @@ func (p *Pool) collect(ctx context.Context, j job, req metric.Request, provider 
 	if err := c.Collect(ctx, req, analysis.Retention(j.run.Spec, j.name)); err != nil {
 		log.FromContext(ctx).Info("what old measurements have left is still there", "run", j.run.Name, "metric", j.name, "why", metric.Redact(err.Error(), o.Secrets))
 	}
-}
-
-// compare asks the baseline, and makes one result of both.
-func (p *Pool) compare(ctx context.Context, req metric.Request, o *analysis.Outcome) error {
-	req.Provider = o.Metric.Baseline.Provider()
-	provider := p.provider(&req.Provider)
-	if provider == nil {
-		return fmt.Errorf("no valid provider in the baseline of metric '%s'", req.Metric)
-	}
-	for k, v := range provider.Describe(req) {
-		if o.Describe == nil {
-			o.Describe = map[string]string{}
-		}
-		o.Describe[metric.Stable+"."+k] = v
-	}
-	stable, err := provider.Measure(ctx, req)
-	if err != nil {
-		return fmt.Errorf("baseline: %w", err)
-	}
-	o.Result = metric.Compare(o.Result, stable)
-	return nil
 }
 
 func (p *Pool) provider(m *v1alpha1.MetricProvider) metric.Provider {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -76,45 +77,38 @@ func (w *World) tellMeasured(r *run, outcomes []analysis.Outcome) {
 
 func (w *World) measure(r *run, m v1alpha1.Metric) analysis.Outcome {
 	out := analysis.Outcome{Name: m.Name, Metric: m, Started: w.Now}
-	if m.Evidence != nil {
-		count := m
-		count.Name, count.Provider = m.Name+".evidence", m.Evidence.Provider()
-		counted, problem := w.ask(r, count)
-		why, err := metric.Enough(counted, analysis.AtLeast(&m))
-		if err != nil {
-			problem = err.Error()
+	var err error
+	out.Result, err = analysis.Take(&m, false, func(of string, source v1alpha1.MetricProvider) (metric.Result, error) {
+		q := m
+		if q.Provider = source; of != "" {
+			q.Name += "." + of
 		}
-		if problem != "" || why != "" {
-			out.Result, out.Err = metric.Result{Kind: metric.NoData, Why: why}, problem
-			return out
-		}
+		return w.ask(r, q)
+	})
+	if err != nil {
+		out.Err = err.Error()
 	}
-	out.Result, out.Err = w.ask(r, m)
-	if m.Baseline == nil || out.Err != "" {
-		return out
-	}
-	other := m
-	other.Name, other.Provider = m.Name+"."+metric.Stable, m.Baseline.Provider()
-	stable, problem := w.ask(r, other)
-	out.Result, out.Err = metric.Compare(out.Result, stable), problem
 	return out
 }
 
 // ask is one source; that of a baseline has the metric's name with ".stable" behind
 // it, that of its evidence ".evidence".
-func (w *World) ask(r *run, m v1alpha1.Metric) (res metric.Result, problem string) {
+func (w *World) ask(r *run, m v1alpha1.Metric) (metric.Result, error) {
 	answer := Reading{Value: []float64{1}}
 	if w.Metric != nil {
 		answer = w.Metric(Question{Metric: m, Image: w.imageOf(r.hash)})
 	}
-	if answer.Err != "" || answer.NoData {
-		return metric.Result{Kind: metric.NoData, Why: "the query returned no series"}, answer.Err
+	switch {
+	case answer.Err != "":
+		return metric.Result{}, errors.New(answer.Err)
+	case answer.NoData:
+		return metric.Result{Kind: metric.NoData, Why: "the query returned no series"}, nil
 	}
 	text, err := json.Marshal(answer.Value)
 	if err != nil { // JSON has no NaN
 		text = fmt.Append(nil, answer.Value)
 	}
-	return metric.Result{Kind: metric.Values, Value: answer.Value, Display: string(text)}, ""
+	return metric.Result{Kind: metric.Values, Value: answer.Value, Display: string(text)}, nil
 }
 
 func (w *World) imageOf(hash string) string {
