@@ -44,6 +44,9 @@ func TestValidation(t *testing.T) {
 		"evidence of nothing": {set(func(m *v1alpha1.Metric) {
 			m.Evidence = &v1alpha1.Evidence{AtLeast: intstr.FromString("many"), Baseline: v1alpha1.Baseline{Web: &v1alpha1.WebMetric{}}}
 		}), `metrics[0]: evidence.atLeast must be a number above 0, but is "many"`},
+		"a baseline beside a verdict": {set(func(m *v1alpha1.Metric) {
+			m.Provider, m.Baseline = v1alpha1.MetricProvider{Job: &v1alpha1.JobMetric{}}, &v1alpha1.Baseline{Web: &v1alpha1.WebMetric{}}
+		}), "metrics[0]: baseline compares values, and this metric's provider gives a verdict of its own: take baseline out, or another provider"},
 		"a baseline without a provider": {set(func(m *v1alpha1.Metric) { m.Baseline = &v1alpha1.Baseline{} }), "metrics[0]: baseline must have one provider that gives a value, but has 0"},
 		"two providers":                 {set(func(m *v1alpha1.Metric) { m.Provider.Prometheus = &v1alpha1.PrometheusMetric{} }), "metrics[0]: multiple providers specified"}, // Covers: analysis edge 34.
 		"a condition that does not compile": {set(func(m *v1alpha1.Metric) { m.SuccessCondition = "results[0] < 1" }),

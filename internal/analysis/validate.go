@@ -71,6 +71,9 @@ func validateMetric(m *v1alpha1.Metric) error {
 		if n := providers(&p); n != 1 {
 			return fmt.Errorf("baseline must have one provider that gives a value, but has %d", n)
 		}
+		if judgesItself(&m.Provider) {
+			return errors.New("baseline compares values, and this metric's provider gives a verdict of its own: take baseline out, or another provider")
+		}
 	}
 	if e := m.Evidence; e != nil {
 		p := e.Provider()
@@ -140,6 +143,11 @@ func problems(metrics []v1alpha1.Metric) error {
 		}
 	}
 	return nil
+}
+
+// judgesItself reports that a provider gives a verdict and no value.
+func judgesItself(p *v1alpha1.MetricProvider) bool {
+	return p.Job != nil || p.Kayenta != nil || len(p.Plugin) > 0
 }
 
 // providers counts the providers of a metric; each entry of plugin is one.
