@@ -11,25 +11,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
-	"sigs.k8s.io/yaml"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
 	"github.com/penstock-io/penstock/internal/traffic/routertest"
 )
-
-func object(t testing.TB, text string) *unstructured.Unstructured {
-	t.Helper()
-	b, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &unstructured.Unstructured{}
-	if err := u.UnmarshalJSON(b); err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
 
 const web = `
 apiVersion: apisix.apache.org/v2
@@ -85,7 +71,7 @@ func fixture(t testing.TB) routertest.Fixture {
 	return routertest.Fixture{
 		New:     func(r client.Reader, w client.Client) traffic.Router { return New(r, w, Options{}) },
 		Target:  target("main", "second"),
-		Objects: []*unstructured.Unstructured{object(t, web)},
+		Objects: []*unstructured.Unstructured{routertest.Object(t, web)},
 		Makes:   []*unstructured.Unstructured{made("hdr-a"), made("hdr-b"), made("hdr-c")},
 		Headers: true,
 		Mask:    func(u *unstructured.Unstructured) { each(u, func(b map[string]any) { delete(b, "weight") }) },
@@ -137,7 +123,7 @@ func text(v v1alpha1.StringMatch) *v1alpha1.StringMatch { return &v }
 
 // Covers: traffic edge 184.
 func TestAHeaderRoute(t *testing.T) {
-	cluster, at := clusterOf(object(t, web)), target("main")
+	cluster, at := clusterOf(routertest.Object(t, web)), target("main")
 	r := New(cluster, cluster, Options{})
 	s := traffic.Two(100, 5, traffic.Destination{Service: "stable"}, traffic.Destination{Service: "canary"})
 	s.Headers = []v1alpha1.SetHeaderRoute{{Name: "hdr-a", Match: []v1alpha1.HeaderRoutingMatch{
@@ -149,7 +135,7 @@ func TestAHeaderRoute(t *testing.T) {
 	if err := cluster.Get(t.Context(), client.ObjectKeyFromObject(u), u); err != nil {
 		t.Fatal(err)
 	}
-	want := object(t, `
+	want := routertest.Object(t, `
 apiVersion: v1
 kind: List
 metadata: {name: x}
@@ -201,14 +187,14 @@ func TestWhatCannotCarryASplit(t *testing.T) {
 		split   traffic.Split
 		want    string
 	}{
-		"no list":                   {[]client.Object{object(t, strings.Replace(web, "  http:", "  https:", 1))}, nil, plain, "spec.http was not found in Apisix Route manifest"},
-		"no such rule":              {[]client.Object{object(t, web)}, func(t *traffic.Target) { t.Routing.Apisix.Route.Rules = []string{"x"} }, plain, "Apisix http route rule x not found"},
-		"the route's own name":      {[]client.Object{object(t, web)}, func(t *traffic.Target) { t.Routing.Apisix.Route.Rules = nil }, plain, "Apisix http route rule web not found"},
-		"no canary":                 {[]client.Object{object(t, strings.ReplaceAll(web, "serviceName: canary", "serviceName: x"))}, nil, plain, "apisix route canary backend was not found"},
-		"no stable":                 {[]client.Object{object(t, strings.ReplaceAll(web, "serviceName: stable", "serviceName: x"))}, nil, plain, "apisix route stable backend was not found"},
-		"no backends":               {[]client.Object{object(t, strings.Replace(web, "    backends:\n", "    ends:\n", 1))}, nil, plain, "Apisix http route backends not found"},
-		"a foreign header route":    {[]client.Object{object(t, web), made("hdr-a")}, nil, routed, "duplicate ApisixRoute [hdr-a] already exists"},
-		"a header without a value":  {[]client.Object{object(t, web)}, nil, hollow, "header x has no value to compare with"},
+		"no list":                   {[]client.Object{routertest.Object(t, strings.Replace(web, "  http:", "  https:", 1))}, nil, plain, "spec.http was not found in Apisix Route manifest"},
+		"no such rule":              {[]client.Object{routertest.Object(t, web)}, func(t *traffic.Target) { t.Routing.Apisix.Route.Rules = []string{"x"} }, plain, "Apisix http route rule x not found"},
+		"the route's own name":      {[]client.Object{routertest.Object(t, web)}, func(t *traffic.Target) { t.Routing.Apisix.Route.Rules = nil }, plain, "Apisix http route rule web not found"},
+		"no canary":                 {[]client.Object{routertest.Object(t, strings.ReplaceAll(web, "serviceName: canary", "serviceName: x"))}, nil, plain, "apisix route canary backend was not found"},
+		"no stable":                 {[]client.Object{routertest.Object(t, strings.ReplaceAll(web, "serviceName: stable", "serviceName: x"))}, nil, plain, "apisix route stable backend was not found"},
+		"no backends":               {[]client.Object{routertest.Object(t, strings.Replace(web, "    backends:\n", "    ends:\n", 1))}, nil, plain, "Apisix http route backends not found"},
+		"a foreign header route":    {[]client.Object{routertest.Object(t, web), made("hdr-a")}, nil, routed, "duplicate ApisixRoute [hdr-a] already exists"},
+		"a header without a value":  {[]client.Object{routertest.Object(t, web)}, nil, hollow, "header x has no value to compare with"},
 		"no name":                   {nil, func(t *traffic.Target) { t.Routing.Apisix.Route = nil }, plain, path + ".route.name: name the ApisixRoute"},
 		"a managed route of itself": {nil, func(t *traffic.Target) { t.Routing.ManagedRoutes[0].Name = "web" }, plain, `managedRoutes: "web" is the ApisixRoute itself`},
 	} {

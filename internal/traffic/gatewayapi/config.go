@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
 )
 
 // PluginName is the key under trafficRouting.plugins by which a rollout asks for this router.
@@ -104,10 +105,8 @@ func planOf(t traffic.Target) plan {
 	p.take(c)
 	switch {
 	case p.problem != "":
-	case p.stable == "" || p.canary == "":
-		p.problem = "Canary service and Stable service must to be set to use Traffic Routing"
-	case p.stable == p.canary:
-		p.problem = "This rollout uses the same service for the stable and canary services, but two different services are required."
+	case objects.Two(t) != "":
+		p.problem = objects.Two(t)
 	case p.total < 1 || p.total > maxWeight:
 		p.problem = fmt.Sprintf("spec.strategy.canary.trafficRouting.maxTrafficWeight: %d is out of range, an HTTPRoute takes weights of 1 to %d",
 			p.total, maxWeight)

@@ -16,7 +16,7 @@ import (
 // split that could be rendered is read back.
 func FuzzReadAndRender(f *testing.F) {
 	for _, text := range []string{web, api} {
-		b, err := object(f, text).MarshalJSON()
+		b, err := routertest.Object(f, text).MarshalJSON()
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -70,11 +70,11 @@ func survives(object map[string]any, section []byte, weight int32) error {
 }
 
 func TestJunkAtAnyPlaceIsSurvived(t *testing.T) {
-	ours := object(t, web).Object
+	ours := routertest.Object(t, web).Object
 	if _, problem := render(ours, planOf(target(`{httpRoute: web}`)), rich(30)); problem != "" {
 		t.Fatal(problem)
 	}
-	for sentence, o := range map[string]map[string]any{"before us": object(t, web).Object, "as we write it": ours} {
+	for sentence, o := range map[string]map[string]any{"before us": routertest.Object(t, web).Object, "as we write it": ours} {
 		for where, broken := range routertest.Broken(o) {
 			if err := survives(broken, []byte(`{"httpRoute":"web"}`), 30); err != nil {
 				t.Errorf("%s, %s: %v", sentence, where, err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
 )
 
 // built lists the rules that make the managed routes of a split: for each route one beside
@@ -123,7 +124,7 @@ func claimed(name string, c traffic.Claim) bool {
 
 // canaryOnly reports whether the rule sends to the canary alone, as header rules do.
 func (p plan) canaryOnly(m map[string]any) bool {
-	list := entries(m["backendRefs"])
+	list := objects.Entries(m["backendRefs"])
 	return len(list) == 1 && text(list[0]["name"]) == p.canary
 }
 

@@ -13,6 +13,8 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
+	"github.com/penstock-io/penstock/internal/traffic/routertest"
 )
 
 func parsed[T any](t testing.TB, text string) (v T) {
@@ -42,7 +44,7 @@ func withExtra(s traffic.Split, service string, weight int32) traffic.Split {
 // wantRules compares the rules of route web with YAML text.
 func wantRules(t testing.TB, c client.Client, text string) {
 	t.Helper()
-	want := object(t, "apiVersion: v1\nkind: X\nrules:"+strings.ReplaceAll(text, "\n", "\n  "))
+	want := routertest.Object(t, "apiVersion: v1\nkind: X\nrules:"+strings.ReplaceAll(text, "\n", "\n  "))
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(routeKind)
 	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: "web"}, u); err != nil {
@@ -82,7 +84,7 @@ func TestAHeaderRouteStandsBesideEachRuleWithBothBackends(t *testing.T) {
 - backendRefs: [{name: canary, namespace: shop, port: 80, weight: 0}, {name: stable, port: 80, weight: 100}]`
 	w := cluster(route(t, "", ""))
 	u := get(t, w, "web")
-	u.Object["spec"] = map[string]any{"rules": object(t, "kind: X\nrules:"+strings.ReplaceAll(before, "\n", "\n  ")).Object["rules"]}
+	u.Object["spec"] = map[string]any{"rules": routertest.Object(t, "kind: X\nrules:"+strings.ReplaceAll(before, "\n", "\n  ")).Object["rules"]}
 	if err := w.Update(t.Context(), u); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +136,7 @@ func TestMirrorRoutesKeepTheWeightsOfTheRule(t *testing.T) {
 
 // Covers: edge 72.
 func TestExtraBackendsStandInEachRuleWithBothBackends(t *testing.T) {
-	w := cluster(object(t, web))
+	w := cluster(routertest.Object(t, web))
 	r := New(w, w, Options{})
 	tg := target(`{httpRoute: web}`)
 	apply(t, r, tg, withExtra(withExtra(at(30), "a", 5), "b", 15))
@@ -142,7 +144,7 @@ func TestExtraBackendsStandInEachRuleWithBothBackends(t *testing.T) {
 		t.Errorf("weights %s, want %s", got, want)
 	}
 	rules, _, _ := unstructured.NestedSlice(get(t, w, "web").Object, "spec", "rules")
-	last := entries(entries(any(rules))[3]["backendRefs"])[2]
+	last := objects.Entries(objects.Entries(any(rules))[3]["backendRefs"])[2]
 	if d := cmp.Diff(map[string]any{"name": "a", "namespace": "shop", "port": int64(81), "weight": int64(5)}, last); d != "" {
 		t.Error(d)
 	}
@@ -160,20 +162,23 @@ func TestManagedRulesThatAreNotAsWrittenAreSeenAndMended(t *testing.T) {
 	tg := target(`{httpRoute: web}`)
 	want := withMirrors(t, withHeaders(t, at(30), betaUsers), `[{name: copy, match: [{method: {exact: GET}}], percentage: 50}]`)
 	for sentence, change := range map[string]func(u *unstructured.Unstructured, list []any) []any{
-		"the match is another":  func(_ *unstructured.Unstructured, l []any) []any { delete(entries(l)[0], "matches"); return l },
-		"there is a timeout":    func(_ *unstructured.Unstructured, l []any) []any { entries(l)[0]["timeouts"] = "1s"; return l },
-		"it is gone":            func(_ *unstructured.Unstructured, l []any) []any { return l[1:] },
-		"all are gone":          func(_ *unstructured.Unstructured, l []any) []any { return l[2:] },
-		"it is there twice":     func(_ *unstructured.Unstructured, l []any) []any { return append([]any{l[0]}, l...) },
-		"the order is another":  func(_ *unstructured.Unstructured, l []any) []any { return []any{l[1], l[0], l[2]} },
-		"it stands behind":      func(_ *unstructured.Unstructured, l []any) []any { return []any{l[2], l[0], l[1]} },
-		"the rule has a filter": func(_ *unstructured.Unstructured, l []any) []any { entries(l)[2]["filters"] = []any{}; return l },
+		"the match is another": func(_ *unstructured.Unstructured, l []any) []any { delete(objects.Entries(l)[0], "matches"); return l },
+		"there is a timeout":   func(_ *unstructured.Unstructured, l []any) []any { objects.Entries(l)[0]["timeouts"] = "1s"; return l },
+		"it is gone":           func(_ *unstructured.Unstructured, l []any) []any { return l[1:] },
+		"all are gone":         func(_ *unstructured.Unstructured, l []any) []any { return l[2:] },
+		"it is there twice":    func(_ *unstructured.Unstructured, l []any) []any { return append([]any{l[0]}, l...) },
+		"the order is another": func(_ *unstructured.Unstructured, l []any) []any { return []any{l[1], l[0], l[2]} },
+		"it stands behind":     func(_ *unstructured.Unstructured, l []any) []any { return []any{l[2], l[0], l[1]} },
+		"the rule has a filter": func(_ *unstructured.Unstructured, l []any) []any {
+			objects.Entries(l)[2]["filters"] = []any{}
+			return l
+		},
 		"the claim is gone": func(u *unstructured.Unstructured, l []any) []any {
 			u.SetAnnotations(nil)
 			return l
 		},
 		"the mirror has other weights": func(_ *unstructured.Unstructured, l []any) []any {
-			backends := entries(entries(l)[1]["backendRefs"])
+			backends := objects.Entries(objects.Entries(l)[1]["backendRefs"])
 			backends[0]["weight"], backends[1]["weight"] = int64(0), int64(100)
 			return l
 		},
@@ -218,7 +223,7 @@ func TestHeaderRoutesStandOnTheRoutesThatTakeThem(t *testing.T) {
 		`{httpRouteSelector: {matchExpressions: []}, disableInProgressLabel: true}`: {-1, -1},
 	} {
 		t.Run(section, func(t *testing.T) {
-			w := cluster(route(t, healthy, ""), object(t, api))
+			w := cluster(route(t, healthy, ""), routertest.Object(t, api))
 			r := New(w, w, Options{})
 			s := withHeaders(t, at(30), betaUsers)
 			if want[0] < 0 {

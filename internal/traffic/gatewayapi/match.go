@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
 )
 
 const (
@@ -97,7 +98,7 @@ func header(name string, t *v1alpha1.StringMatch) (h map[string]any, problem str
 // narrowed lists the matches for requests that a rule takes and that meet one of the
 // conditions. There may be none. The problem is that the Gateway API has no word for one.
 func narrowed(rule map[string]any, conditions []map[string]any) (list []any, problem string) {
-	sources := entries(rule["matches"])
+	sources := objects.Entries(rule["matches"])
 	if len(sources) == 0 {
 		sources = []map[string]any{{}}
 	}
@@ -134,7 +135,7 @@ func both(match, condition map[string]any) (m map[string]any, ok bool, problem s
 		m["path"] = path
 	}
 	headers, _ := m["headers"].([]any)
-	for _, h := range entries(condition["headers"]) {
+	for _, h := range objects.Entries(condition["headers"]) {
 		i := slices.IndexFunc(headers, func(e any) bool {
 			o, _ := e.(map[string]any)
 			return strings.EqualFold(text(o["name"]), text(h["name"]))

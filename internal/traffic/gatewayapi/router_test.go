@@ -10,22 +10,9 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
 	"github.com/penstock-io/penstock/internal/traffic/routertest"
 )
-
-// object decodes one YAML document the way an API server's answer is decoded.
-func object(t testing.TB, text string) *unstructured.Unstructured {
-	t.Helper()
-	b, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &unstructured.Unstructured{}
-	if err := u.UnmarshalJSON(b); err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
 
 const web = `
 apiVersion: gateway.networking.k8s.io/v1
@@ -80,11 +67,11 @@ func build(reader client.Reader, writer client.Client) traffic.Router {
 // each calls do for our backends in the rules that hold both.
 func each(u *unstructured.Unstructured, do func(backend map[string]any)) {
 	list, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "rules")
-	for _, r := range entries(list) {
+	for _, r := range objects.Entries(list) {
 		if name, _ := r["name"].(string); name != "" && !strings.HasPrefix(name, "main") {
 			continue
 		}
-		for _, b := range entries(r["backendRefs"]) {
+		for _, b := range objects.Entries(r["backendRefs"]) {
 			if (b["name"] == "stable" || b["name"] == "canary") && b["namespace"] != "other" && b["kind"] != "ServiceImport" {
 				do(b)
 			}
@@ -95,7 +82,7 @@ func each(u *unstructured.Unstructured, do func(backend map[string]any)) {
 func fixture(t *testing.T, section string) routertest.Fixture {
 	return routertest.Fixture{
 		New: build, Target: target(section),
-		Objects: []*unstructured.Unstructured{object(t, web), object(t, api)},
+		Objects: []*unstructured.Unstructured{routertest.Object(t, web), routertest.Object(t, api)},
 		Extras:  true, Headers: true, Mirrors: true,
 		Mask: func(u *unstructured.Unstructured) {
 			unowned(u)

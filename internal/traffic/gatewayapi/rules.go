@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
 )
 
 // read tells which split the rules of an HTTPRoute make. Destinations carry no hash: the
@@ -112,7 +113,7 @@ func (p plan) weigh(r rule, s traffic.Split) (problem string) {
 			give(own, int64(x.Weight))
 			continue
 		}
-		if slices.ContainsFunc(entries(list), func(b map[string]any) bool { return p.is(x.Service, b, r.namespace) }) {
+		if slices.ContainsFunc(objects.Entries(list), func(b map[string]any) bool { return p.is(x.Service, b, r.namespace) }) {
 			return fmt.Sprintf("the backend %q is in the rule already, and not by Penstock: remove it, or name the experiment's Service otherwise", x.Service)
 		}
 		b := runtime.DeepCopyJSON(r.canary[0])
@@ -137,13 +138,13 @@ func (p plan) without(list []any, namespace, service string) []any {
 func (p plan) strip(object map[string]any, c traffic.Claim) {
 	v, _, _ := unstructured.NestedFieldNoCopy(object, "spec", "rules")
 	namespace, _, _ := unstructured.NestedString(object, "metadata", "namespace")
-	for _, m := range entries(v) {
+	for _, m := range objects.Entries(v) {
 		list, _ := m["backendRefs"].([]any)
 		kept := list
 		for _, service := range c.Extras {
 			kept = p.without(kept, namespace, service)
 		}
-		if len(kept) != len(list) && len(entries(kept)) > 0 {
+		if len(kept) != len(list) && len(objects.Entries(kept)) > 0 {
 			m["backendRefs"] = kept
 		}
 	}
@@ -229,13 +230,13 @@ func (p plan) view(object map[string]any) (v view, problem string) {
 
 // taken reports whether a rule of the user has the name.
 func (v view) taken(name string) bool {
-	return slices.ContainsFunc(entries(v.others), func(m map[string]any) bool { return text(m["name"]) == name })
+	return slices.ContainsFunc(objects.Entries(v.others), func(m map[string]any) bool { return text(m["name"]) == name })
 }
 
 // sorted looks at one rule's backends.
 func (p plan) sorted(m map[string]any, namespace string, c traffic.Claim) rule {
 	r := rule{whole: m, namespace: namespace, extras: map[string][]map[string]any{}}
-	for _, b := range entries(m["backendRefs"]) {
+	for _, b := range objects.Entries(m["backendRefs"]) {
 		name := text(b["name"])
 		switch {
 		case p.is(p.stable, b, namespace):
@@ -293,16 +294,4 @@ func give(backends []map[string]any, weight int64) {
 		}
 		weight = 0
 	}
-}
-
-// entries returns the objects of a JSON list; other elements are none of our business.
-func entries(v any) []map[string]any {
-	list, _ := v.([]any)
-	var found []map[string]any
-	for _, e := range list {
-		if m, ok := e.(map[string]any); ok {
-			found = append(found, m)
-		}
-	}
-	return found
 }

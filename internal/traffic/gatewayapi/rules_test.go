@@ -15,6 +15,8 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
+	"github.com/penstock-io/penstock/internal/traffic/routertest"
 )
 
 func cluster(objects ...*unstructured.Unstructured) client.WithWatch {
@@ -39,9 +41,9 @@ func get(t *testing.T, c client.Client, name string) *unstructured.Unstructured 
 func weightsOf(u *unstructured.Unstructured) string {
 	var texts []string
 	list, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "rules")
-	for _, r := range entries(list) {
+	for _, r := range objects.Entries(list) {
 		var ws []string
-		for _, b := range entries(r["backendRefs"]) {
+		for _, b := range objects.Entries(r["backendRefs"]) {
 			w := "-"
 			if v, there := b["weight"]; there {
 				w = fmt.Sprint(v)
@@ -58,7 +60,7 @@ func at(weight int32) traffic.Split {
 }
 
 func TestOnlyRulesWithBothBackendsChange(t *testing.T) {
-	w := cluster(object(t, web))
+	w := cluster(routertest.Object(t, web))
 	r := New(w, w, Options{})
 	for _, c := range []struct {
 		split traffic.Split
@@ -110,7 +112,7 @@ func TestWeightsThatAreNotOursToReadAsTheyAre(t *testing.T) {
 }
 
 func route(t *testing.T, spec, status string) *unstructured.Unstructured {
-	return object(t, "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: web, namespace: shop, generation: 3}\nspec: {"+
+	return routertest.Object(t, "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: web, namespace: shop, generation: 3}\nspec: {"+
 		spec+"}\n"+status)
 }
 
@@ -186,7 +188,7 @@ func TestProblems(t *testing.T) {
 		"no rule with both":         {section: `{httpRoute: web}`, mod: func(t *traffic.Target) { t.CanaryService = "next" }, want: `backendRef was not found in httpRoute: HTTPRoute/shop/web has no rule with both Services "stable" and "next" of namespace shop as backends: add them`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := cluster(object(t, web))
+			w := cluster(routertest.Object(t, web))
 			r := New(w, w, Options{})
 			tg := target(c.section)
 			if c.mod != nil {
@@ -220,7 +222,7 @@ func TestEmptyKeysOfOtherKindsAreNoRoutes(t *testing.T) {
 }
 
 func TestASelectorFindsRoutes(t *testing.T) {
-	w := cluster(object(t, web), object(t, api))
+	w := cluster(routertest.Object(t, web), routertest.Object(t, api))
 	tg := target(`{httpRouteSelector: {matchLabels: {routes: web}}}`)
 	r := New(w, w, Options{})
 	written, err := r.Apply(t.Context(), tg, at(30))

@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
 )
 
 // proof is what the gateways say about a route.
@@ -25,7 +26,7 @@ const (
 // generation is a problem; one for an older generation says nothing about this one.
 func readStatus(object map[string]any, p plan) (pr proof, problem string) {
 	v, _, _ := unstructured.NestedFieldNoCopy(object, "status", "parents")
-	parents := entries(v)
+	parents := objects.Entries(v)
 	if len(parents) == 0 {
 		return silent, ""
 	}
@@ -34,7 +35,7 @@ func readStatus(object map[string]any, p plan) (pr proof, problem string) {
 	pr = followed
 	for _, parent := range parents {
 		met := map[any]bool{}
-		for _, c := range entries(parent["conditions"]) {
+		for _, c := range objects.Entries(parent["conditions"]) {
 			kind := c["type"]
 			seen, _ := traffic.Parts(c["observedGeneration"])
 			if kind != "Accepted" && kind != "ResolvedRefs" || seen != generation {

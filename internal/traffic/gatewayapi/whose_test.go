@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
 )
 
 // The published router takes any rule for its own whose only backend is the canary.
@@ -95,7 +96,7 @@ func pruning(c client.WithWatch, prune func(rule map[string]any)) client.WithWat
 	return interceptor.NewClient(c, interceptor.Funcs{
 		Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
 			rules, _, _ := unstructured.NestedFieldNoCopy(o.(*unstructured.Unstructured).Object, "spec", "rules")
-			for _, r := range entries(rules) {
+			for _, r := range objects.Entries(rules) {
 				prune(r)
 			}
 			return c.Update(ctx, o, opts...)
@@ -143,7 +144,7 @@ func TestAClusterThatAddsDefaultsNobodyHasHeardOf(t *testing.T) {
 				if !named {
 					delete(r, "name")
 				}
-				for _, f := range entries(r["filters"]) {
+				for _, f := range objects.Entries(r["filters"]) {
 					f["requestMirror"].(map[string]any)["future"] = int64(1)
 				}
 			})
@@ -170,7 +171,7 @@ func TestAClusterThatAddsDefaultsNobodyHasHeardOf(t *testing.T) {
 
 func TestAFieldThatTheClusterDropsIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 	w := pruning(cluster(route(t, healthy, "")), func(r map[string]any) {
-		for _, f := range entries(r["filters"]) {
+		for _, f := range objects.Entries(r["filters"]) {
 			delete(f["requestMirror"].(map[string]any), "percent")
 		}
 	})

@@ -10,6 +10,8 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
+	"github.com/penstock-io/penstock/internal/traffic/routertest"
 )
 
 func route(list string) string { return "http: [{route: [" + list + "]}]" }
@@ -118,7 +120,7 @@ func TestExtraHostsAreSpelledAsTheirNeighbours(t *testing.T) {
 
 // Covers: edge 72.
 func TestAnExperimentHasASubsetThatTellsItsRevision(t *testing.T) {
-	u, dr := object(t, subsetService), object(t, rule)
+	u, dr := routertest.Object(t, subsetService), routertest.Object(t, rule)
 	w := cluster(u, dr)
 	r := New(w, w, Options{})
 	s := traffic.Two(100, 30, traffic.Destination{Hash: "old"}, traffic.Destination{Hash: "new"})
@@ -177,10 +179,10 @@ func TestSubsetsThatAreNotOursStay(t *testing.T) {
 		"an additional subset stays whatever its name":  {service: "exp", listed: []string{"web-7c4b-2-1-x"}, rename: "web-7c4b-2-1-x"},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			dr := object(t, rule)
-			pinned := maps(asMap(dr.Object["spec"])["subsets"])[1]
+			dr := routertest.Object(t, rule)
+			pinned := objects.Entries(asMap(dr.Object["spec"])["subsets"])[1]
 			pinned["name"] = cmp.Or(c.rename, "pinned")
-			w := cluster(object(t, subsetService), dr)
+			w := cluster(routertest.Object(t, subsetService), dr)
 			tg := subsetTarget()
 			tg.Routing.Istio.DestinationRule.AdditionalSubsetNames = c.listed
 			s := traffic.Two(100, 30, traffic.Destination{Hash: "old"}, traffic.Destination{Hash: "new"})
@@ -189,7 +191,7 @@ func TestSubsetsThatAreNotOursStay(t *testing.T) {
 			if (err != nil) != c.refused || c.refused && len(written) != 0 {
 				t.Errorf("wrote %v, %v", written, err)
 			}
-			if got := maps(specOf(t, w, dr).(map[string]any)["subsets"]); diff.Diff(pinned, got[1]) != "" {
+			if got := objects.Entries(specOf(t, w, dr).(map[string]any)["subsets"]); diff.Diff(pinned, got[1]) != "" {
 				t.Errorf("the user's subset is now %v", got[1])
 			}
 		})
@@ -217,7 +219,7 @@ func TestTheZeroSplitLetsGoOfWhatIsBroken(t *testing.T) {
 
 func TestAClaimThatCannotBeReadIsAProblem(t *testing.T) {
 	for kind, u := range map[string]string{"VirtualService": "vs", "DestinationRule": "dr"} {
-		vsObject, dr := object(t, subsetService), object(t, rule)
+		vsObject, dr := routertest.Object(t, subsetService), routertest.Object(t, rule)
 		broken := map[string]string{traffic.ClaimAnnotation: "{"}
 		if u == "vs" {
 			vsObject.SetAnnotations(broken)
@@ -241,8 +243,8 @@ func TestAClaimThatCannotBeReadIsAProblem(t *testing.T) {
 }
 
 func TestReleaseTakesTheSubsetsOfExperimentsAway(t *testing.T) {
-	dr := object(t, rule)
-	w := cluster(object(t, subsetService), dr)
+	dr := routertest.Object(t, rule)
+	w := cluster(routertest.Object(t, subsetService), dr)
 	r := New(w, w, Options{})
 	s := traffic.Two(100, 30, traffic.Destination{Hash: "old"}, traffic.Destination{Hash: "new"})
 	s.Destinations[0].Weight -= 10
@@ -253,8 +255,8 @@ func TestReleaseTakesTheSubsetsOfExperimentsAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	Release(got.Object)
-	want := object(t, rule)
-	delete(asMap(maps(asMap(want.Object["spec"])["subsets"])[1]["labels"]), v1alpha1.PodTemplateHashLabel)
+	want := routertest.Object(t, rule)
+	delete(asMap(objects.Entries(asMap(want.Object["spec"])["subsets"])[1]["labels"]), v1alpha1.PodTemplateHashLabel)
 	got.SetResourceVersion("")
 	if d := diff.Diff(want.Object, got.Object); d != "" {
 		t.Error(d)

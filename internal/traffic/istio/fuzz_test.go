@@ -17,14 +17,14 @@ import (
 // could be rendered is read back.
 func FuzzReadAndRender(f *testing.F) {
 	for _, text := range []string{hostService, otherService, subsetService, rule} {
-		b, err := object(f, text).MarshalJSON()
+		b, err := routertest.Object(f, text).MarshalJSON()
 		if err != nil {
 			f.Fatal(err)
 		}
 		f.Add(b, b, int32(30))
 	}
-	vs, _ := object(f, subsetService).MarshalJSON()
-	dr, _ := object(f, rule).MarshalJSON()
+	vs, _ := routertest.Object(f, subsetService).MarshalJSON()
+	dr, _ := routertest.Object(f, rule).MarshalJSON()
 	f.Add(vs, dr, int32(5))
 	f.Add([]byte(`{"spec":{"http":[1,{"route":{}},{"route":[null,{"destination":[],"weight":"x"}]}],"tls":{},"tcp":7}}`), []byte(`{"metadata":7,"spec":{"subsets":[{"name":"stable","labels":[]}]}}`), int32(-1))
 	f.Fuzz(func(t *testing.T, service, rule []byte, weight int32) {
@@ -88,17 +88,17 @@ func survives(tg traffic.Target, vs, dr map[string]any, weight int32) error {
 }
 
 func TestJunkAtAnyPlaceIsSurvived(t *testing.T) {
-	dr := object(t, rule).Object
+	dr := routertest.Object(t, rule).Object
 	for text, tg := range map[string]traffic.Target{hostService: hostTarget(), subsetService: subsetTarget()} {
 		// What was there before us, and what we make of it.
 		p := planOf(tg)
 		ours := map[traffic.Ref]*unstructured.Unstructured{}
 		for _, ref := range p.objects() {
-			ours[ref] = object(t, text)
+			ours[ref] = routertest.Object(t, text)
 			if ref.Kind == kindRule {
-				ours[ref] = object(t, rule)
+				ours[ref] = routertest.Object(t, rule)
 			} else if ref.Namespace == "edge" {
-				ours[ref] = object(t, otherService)
+				ours[ref] = routertest.Object(t, otherService)
 			}
 		}
 		if err := render(ours, p, rich(p, 30)); err != nil {
@@ -106,7 +106,7 @@ func TestJunkAtAnyPlaceIsSurvived(t *testing.T) {
 		}
 		for ref, u := range ours {
 			for where, broken := range routertest.Broken(u.Object) {
-				vs, dr := object(t, text).Object, dr
+				vs, dr := routertest.Object(t, text).Object, dr
 				if ref.Kind == kindRule {
 					dr = broken
 				} else {
@@ -117,7 +117,7 @@ func TestJunkAtAnyPlaceIsSurvived(t *testing.T) {
 				}
 			}
 		}
-		vs := object(t, text).Object
+		vs := routertest.Object(t, text).Object
 		for where, broken := range routertest.Broken(vs) {
 			if err := survives(tg, broken, dr, 30); err != nil {
 				t.Errorf("VirtualService %s: %v", where, err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
 )
 
 // isManaged reports whether an HTTP route is ours by its name. A name that the rollout
@@ -83,7 +84,7 @@ func (p place) readManaged(object map[string]any, s service, routes weighed) (he
 // inOrder lists the names of our routes as they are to stand at the front.
 func (p place) inOrder(list []any, s service) (front []string) {
 	there := map[string]bool{}
-	for _, r := range maps(list) {
+	for _, r := range objects.Entries(list) {
 		if name, ours := p.isManaged(s, r); ours {
 			there[name] = true
 		}
@@ -101,7 +102,7 @@ func (p place) inOrder(list []any, s service) (front []string) {
 // to the canary destination of that one.
 func (p place) built(r traffic.Route, beside map[string]any) map[string]any {
 	var canary map[string]any
-	for _, d := range maps(beside["route"]) {
+	for _, d := range objects.Entries(beside["route"]) {
 		if to := asMap(d["destination"]); p.is(p.canary, to) {
 			canary = copyOf(to)
 			break
@@ -169,7 +170,7 @@ func text(t *v1alpha1.StringMatch) map[string]any {
 // shows the rest.
 func parseHeader(name string, route map[string]any) v1alpha1.SetHeaderRoute {
 	h := v1alpha1.SetHeaderRoute{Name: name}
-	for _, m := range maps(route["match"]) {
+	for _, m := range objects.Entries(route["match"]) {
 		for header, value := range asMap(m["headers"]) {
 			h.Match = append(h.Match, v1alpha1.HeaderRoutingMatch{HeaderName: header, HeaderValue: parseText(value)})
 		}
@@ -179,7 +180,7 @@ func parseHeader(name string, route map[string]any) v1alpha1.SetHeaderRoute {
 
 func parseMirror(name string, route map[string]any) v1alpha1.SetMirrorRoute {
 	r := v1alpha1.SetMirrorRoute{Name: name}
-	for _, m := range maps(route["match"]) {
+	for _, m := range objects.Entries(route["match"]) {
 		match := v1alpha1.RouteMatch{}
 		if m["method"] != nil {
 			match.Method = parseText(m["method"])

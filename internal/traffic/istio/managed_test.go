@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
 )
 
 // parse decodes YAML.
@@ -156,7 +157,7 @@ func TestManagedRoutesBesideSeveralUnnamedRoutes(t *testing.T) {
 	for _, weight := range []int32{5, 10, 20} {
 		apply(t, r, tg, headers(t, at(weight), betaUsers))
 	}
-	if n := len(maps(specOf(t, w, u).(map[string]any)["http"])); n != 4 {
+	if n := len(objects.Entries(specOf(t, w, u).(map[string]any)["http"])); n != 4 {
 		t.Errorf("%d routes, want 4", n)
 	}
 	apply(t, r, tg, at(20))
@@ -232,8 +233,8 @@ func TestRoutesAsThePublishedControllerWritesThemStay(t *testing.T) {
 http:
 - {name: hdr, match: [{headers: {x-beta: {exact: "1"}}}], route: [{destination: {host: canary}, weight: 1.0e+2}]}
 - {name: primary, route: [{destination: {host: stable}, weight: 7.0e+1}, {destination: {host: canary}, weight: 3.0e+1}]}`)
-	for _, r := range maps(asMap(u.Object["spec"])["http"]) {
-		for _, d := range maps(r["route"]) {
+	for _, r := range objects.Entries(asMap(u.Object["spec"])["http"]) {
+		for _, d := range objects.Entries(r["route"]) {
 			parts, _ := traffic.Parts(d["weight"])
 			d["weight"] = float64(parts)
 		}

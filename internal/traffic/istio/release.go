@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
 )
 
 // Signed is the kind whose objects name their rollout in the managed-by annotation.
@@ -31,7 +32,7 @@ func Release(object map[string]any) {
 		_ = traffic.Claim{}.Put(object, key) // what could be read can be taken away
 	}
 	list, _, _ := unstructured.NestedFieldNoCopy(object, "spec", "subsets")
-	for _, s := range maps(list) {
+	for _, s := range objects.Entries(list) {
 		setHash(s, "")
 	}
 	meta := asMap(object["metadata"])

@@ -6,26 +6,12 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
 	"github.com/penstock-io/penstock/internal/traffic/routertest"
 )
-
-// object decodes one YAML document the way an API server's answer is decoded.
-func object(t testing.TB, text string) *unstructured.Unstructured {
-	t.Helper()
-	b, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &unstructured.Unstructured{}
-	if err := u.UnmarshalJSON(b); err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
 
 const hostService = `
 apiVersion: networking.istio.io/v1alpha3
@@ -119,11 +105,11 @@ func build(reader client.Reader, writer client.Client) traffic.Router {
 func each(u *unstructured.Unstructured, do func(host, subset string, route map[string]any)) {
 	for _, k := range []string{"http", "tls", "tcp"} {
 		list, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", k)
-		for _, r := range maps(list) {
+		for _, r := range objects.Entries(list) {
 			if name, _ := r["name"].(string); name == "preview" || strings.HasPrefix(name, "foreign") {
 				continue
 			}
-			for _, d := range maps(r["route"]) {
+			for _, d := range objects.Entries(r["route"]) {
 				host, _ := asMap(d["destination"])["host"].(string)
 				sub, _ := asMap(d["destination"])["subset"].(string)
 				do(host, sub, d)
@@ -140,7 +126,7 @@ func TestContractWithServices(t *testing.T) {
 	}
 	routertest.Run(t, routertest.Fixture{
 		New: build, Target: hostTarget(), Extras: true, Headers: true, Mirrors: true, Shape: hostShape,
-		Objects: []*unstructured.Unstructured{object(t, hostService), object(t, otherService)},
+		Objects: []*unstructured.Unstructured{routertest.Object(t, hostService), routertest.Object(t, otherService)},
 		Mask: func(u *unstructured.Unstructured) {
 			unowned(u)
 			each(u, func(host, _ string, r map[string]any) {
@@ -163,11 +149,11 @@ func TestContractWithServices(t *testing.T) {
 func TestContractWithSubsets(t *testing.T) {
 	routertest.Run(t, routertest.Fixture{
 		New: build, Target: subsetTarget(), Pinned: true, Extras: true, Headers: true, Mirrors: true, Shape: subsetShape,
-		Objects: []*unstructured.Unstructured{object(t, subsetService), object(t, rule)},
+		Objects: []*unstructured.Unstructured{routertest.Object(t, subsetService), routertest.Object(t, rule)},
 		Mask: func(u *unstructured.Unstructured) {
 			unowned(u)
 			list, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "subsets")
-			for _, s := range maps(list) {
+			for _, s := range objects.Entries(list) {
 				if s["name"] == "stable" || s["name"] == "canary" {
 					delete(asMap(s["labels"]), "rollouts-pod-template-hash")
 				}
@@ -183,7 +169,7 @@ func TestContractWithSubsets(t *testing.T) {
 		},
 		Drift: func(u *unstructured.Unstructured) {
 			list, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "subsets")
-			for _, s := range maps(list) {
+			for _, s := range objects.Entries(list) {
 				if s["name"] != "pinned" {
 					delete(asMap(s["labels"]), "rollouts-pod-template-hash")
 				}

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
 )
 
 // protocol is one of the three lists of routes of a VirtualService.
@@ -32,7 +33,7 @@ func chosen(object map[string]any, s service, p place) (routes weighed, problem 
 	lists := map[string][]map[string]any{}
 	for _, k := range []protocol{http, tls, tcp} {
 		v, _, _ := unstructured.NestedFieldNoCopy(object, "spec", k.key)
-		lists[k.key] = maps(v)
+		lists[k.key] = objects.Entries(v)
 	}
 	if len(lists["http"])+len(lists["tls"])+len(lists["tcp"]) == 0 {
 		return weighed{}, s.invalid("Unable to get any of the HTTP, TCP or TLS routes for the Istio VirtualService")
@@ -53,7 +54,7 @@ func chosen(object map[string]any, s service, p place) (routes weighed, problem 
 	} {
 		list := lists[k.key]
 		v, _, _ := unstructured.NestedFieldNoCopy(object, "spec", k.key)
-		if k.n == 0 && (len(maps(v)) == 0 || named && !slices.ContainsFunc(list, p.mentions)) {
+		if k.n == 0 && (len(objects.Entries(v)) == 0 || named && !slices.ContainsFunc(list, p.mentions)) {
 			continue
 		}
 		found, problem := k.pick(list)
@@ -137,7 +138,7 @@ func matching(list []map[string]any, k protocol, n int, fits func(int, map[strin
 // lacks names the destination that the route does not have.
 func (p place) lacks(route map[string]any) (problem string) {
 	for _, d := range []side{p.canary, p.stable} {
-		if slices.ContainsFunc(maps(route["route"]), func(r map[string]any) bool { return p.is(d, asMap(r["destination"])) }) {
+		if slices.ContainsFunc(objects.Entries(route["route"]), func(r map[string]any) bool { return p.is(d, asMap(r["destination"])) }) {
 			continue
 		}
 		if p.rule != nil {
@@ -150,7 +151,7 @@ func (p place) lacks(route map[string]any) (problem string) {
 
 // mentions reports whether the route sends anything to one of our destinations.
 func (p place) mentions(route map[string]any) bool {
-	return slices.ContainsFunc(maps(route["route"]), func(r map[string]any) bool {
+	return slices.ContainsFunc(objects.Entries(route["route"]), func(r map[string]any) bool {
 		d := asMap(r["destination"])
 		return p.is(p.stable, d) || p.is(p.canary, d)
 	})
@@ -159,7 +160,7 @@ func (p place) mentions(route map[string]any) bool {
 // ports lists the distinct ports that the route's match blocks name.
 func ports(route map[string]any) []int64 {
 	var found []int64
-	for _, m := range maps(route["match"]) {
+	for _, m := range objects.Entries(route["match"]) {
 		switch v := m["port"].(type) {
 		case int64:
 			found = append(found, v)
@@ -173,7 +174,7 @@ func ports(route map[string]any) []int64 {
 // hosts lists the distinct server names that the route's match blocks name.
 func hosts(route map[string]any) []string {
 	var found []string
-	for _, m := range maps(route["match"]) {
+	for _, m := range objects.Entries(route["match"]) {
 		list, _ := m["sniHosts"].([]any)
 		for _, h := range list {
 			if s, ok := h.(string); ok {
@@ -188,18 +189,6 @@ func set[T int64 | string](list []T) []T {
 	list = slices.Clone(list)
 	slices.Sort(list)
 	return slices.Compact(list)
-}
-
-// maps returns the objects of a JSON list; other elements are none of our business.
-func maps(v any) []map[string]any {
-	list, _ := v.([]any)
-	var found []map[string]any
-	for _, e := range list {
-		if m, ok := e.(map[string]any); ok {
-			found = append(found, m)
-		}
-	}
-	return found
 }
 
 func asMap(v any) map[string]any {

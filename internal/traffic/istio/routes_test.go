@@ -13,11 +13,13 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
+	"github.com/penstock-io/penstock/internal/traffic/routertest"
 )
 
 // vs builds a VirtualService web in namespace shop from its spec in YAML.
 func vs(t testing.TB, spec string) *unstructured.Unstructured {
-	return object(t, "apiVersion: networking.istio.io/v1alpha3\nkind: VirtualService\nmetadata: {name: web, namespace: shop}\nspec:\n  "+
+	return routertest.Object(t, "apiVersion: networking.istio.io/v1alpha3\nkind: VirtualService\nmetadata: {name: web, namespace: shop}\nspec:\n  "+
 		strings.ReplaceAll(strings.TrimSpace(spec), "\n", "\n  "))
 }
 
@@ -51,13 +53,13 @@ func weightsOf(t *testing.T, u *unstructured.Unstructured) string {
 	var texts []string
 	for _, k := range []string{"http", "tls", "tcp"} {
 		list, _, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", k)
-		for _, r := range maps(list) {
+		for _, r := range objects.Entries(list) {
 			name, _ := r["name"].(string)
 			if name == "" {
 				name = k
 			}
 			var ws []string
-			for _, d := range maps(r["route"]) {
+			for _, d := range objects.Entries(r["route"]) {
 				b, err := (&unstructured.Unstructured{Object: map[string]any{"kind": "X", "w": d["weight"]}}).MarshalJSON()
 				if err != nil {
 					t.Fatal(err)
@@ -252,10 +254,10 @@ func TestProblems(t *testing.T) {
 		},
 	} {
 		t.Run(sentence, func(t *testing.T) {
-			theirs := object(t, rule)
+			theirs := routertest.Object(t, rule)
 			theirs.SetName("theirs")
 			theirs.SetAnnotations(map[string]string{v1alpha1.ManagedByAnnotation: "api"})
-			w := cluster(vs(t, c.spec), object(t, rule), theirs)
+			w := cluster(vs(t, c.spec), routertest.Object(t, rule), theirs)
 			r := New(w, w, Options{})
 			tg := target(c.is)
 			if c.mod != nil {

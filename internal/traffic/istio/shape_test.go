@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
 	"github.com/penstock-io/penstock/internal/traffic/routertest"
 )
 
@@ -43,7 +44,7 @@ func unowned(u *unstructured.Unstructured) {
 	}
 	drop(spec, "subsets", func(s map[string]any) bool { return extra(s["name"]) })
 	for _, k := range []string{"http", "tls", "tcp"} {
-		for _, r := range maps(spec[k]) {
+		for _, r := range objects.Entries(spec[k]) {
 			drop(r, "route", func(d map[string]any) bool { return extra(asMap(d["destination"])["host"]) })
 		}
 	}

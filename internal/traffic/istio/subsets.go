@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
 )
 
 // readRule tells which revision each of the two subsets selects; a subset without the
@@ -124,7 +125,7 @@ func (p place) ownSubset(subset map[string]any) bool {
 // destination is gone is an extra one that nobody is sent to.
 func (p place) readExtras(object map[string]any, s *traffic.Split) {
 	list, _ := asMap(object["spec"])["subsets"].([]any)
-	for _, sub := range maps(list) {
+	for _, sub := range objects.Entries(list) {
 		if !p.ownSubset(sub) {
 			continue
 		}
@@ -163,7 +164,7 @@ func setHash(subset map[string]any, hash string) {
 func subset(object map[string]any, name string) []map[string]any {
 	v, _, _ := unstructured.NestedFieldNoCopy(object, "spec", "subsets")
 	var found []map[string]any
-	for _, s := range maps(v) {
+	for _, s := range objects.Entries(v) {
 		if s["name"] == name {
 			found = append(found, s)
 		}

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/objects"
 )
 
 // readService tells which split the routes of a VirtualService make. Destinations carry
@@ -35,7 +36,7 @@ func readService(object map[string]any, s service, p place) (written traffic.Spl
 func (p place) look(route map[string]any) traffic.Split {
 	var stable, canary, extra, foreign int64
 	extras := map[string]int64{}
-	for _, r := range maps(route["route"]) {
+	for _, r := range objects.Entries(route["route"]) {
 		parts, _ := traffic.Parts(r["weight"])
 		d := asMap(r["destination"])
 		service, ours := p.extra(d)
@@ -102,7 +103,7 @@ func (p place) weigh(route map[string]any, split traffic.Split) (problem string)
 	}
 	canary := int64(split.Weight(traffic.Canary))
 	stable, neighbour := int64(traffic.DefaultTotal)-canary, ""
-	for _, r := range maps(route["route"]) {
+	for _, r := range objects.Entries(route["route"]) {
 		d := asMap(r["destination"])
 		switch _, ours := p.extra(d); {
 		case p.is(p.canary, d):
@@ -157,7 +158,7 @@ func (p place) weigh(route map[string]any, split traffic.Split) (problem string)
 // their share to the first that is left.
 func (p place) strip(object map[string]any) {
 	for _, k := range []protocol{http, tls, tcp} {
-		for _, route := range maps(asMap(object["spec"])[k.key]) {
+		for _, route := range objects.Entries(asMap(object["spec"])[k.key]) {
 			list, _ := route["route"].([]any)
 			var freed int64
 			kept := slices.DeleteFunc(slices.Clone(list), func(e any) bool {
@@ -169,11 +170,11 @@ func (p place) strip(object map[string]any) {
 				}
 				return ours
 			})
-			if len(kept) == len(list) || len(maps(kept)) == 0 || !p.mentions(route) {
+			if len(kept) == len(list) || len(objects.Entries(kept)) == 0 || !p.mentions(route) {
 				continue
 			}
 			route["route"] = kept
-			first := maps(kept)[0]
+			first := objects.Entries(kept)[0]
 			parts, _ := traffic.Parts(first["weight"])
 			setWeight(first, parts+freed)
 		}

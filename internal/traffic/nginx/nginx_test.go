@@ -11,25 +11,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
-	"sigs.k8s.io/yaml"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
 	"github.com/penstock-io/penstock/internal/traffic/routertest"
 )
-
-func object(t testing.TB, text string) *unstructured.Unstructured {
-	t.Helper()
-	b, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &unstructured.Unstructured{}
-	if err := u.UnmarshalJSON(b); err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
 
 // web has everything that made the published controller stumble: a rule without http, a
 // path with a resource for its backend.
@@ -96,7 +82,7 @@ func fixture(t testing.TB, c v1alpha1.NginxTrafficRouting) routertest.Fixture {
 	return routertest.Fixture{
 		New:     func(r client.Reader, w client.Client) traffic.Router { return New(r, w, Options{}) },
 		Target:  target(c),
-		Objects: []*unstructured.Unstructured{object(t, web), object(t, api)},
+		Objects: []*unstructured.Unstructured{routertest.Object(t, web), routertest.Object(t, api)},
 		Makes:   []*unstructured.Unstructured{made("web-web-canary"), made("web-api-canary")},
 		Mask:    func(*unstructured.Unstructured) {}, Drift: drift,
 		Shape: func(r *rand.Rand) []*unstructured.Unstructured {
@@ -177,9 +163,9 @@ func clusterOf(objects ...client.Object) client.Client {
 
 // Covers: traffic edge 171.
 func TestTheCanaryIngress(t *testing.T) {
-	u := canary(t, clusterOf(object(t, web)), target(v1alpha1.NginxTrafficRouting{StableIngress: "web"}), 10)
+	u := canary(t, clusterOf(routertest.Object(t, web)), target(v1alpha1.NginxTrafficRouting{StableIngress: "web"}), 10)
 	u.SetResourceVersion("")
-	want := object(t, `
+	want := routertest.Object(t, `
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata:
@@ -205,7 +191,7 @@ spec:
 
 // Covers: traffic edge 172.
 func TestAWeightChangesOneAnnotation(t *testing.T) {
-	cluster, at := clusterOf(object(t, web)), target(v1alpha1.NginxTrafficRouting{StableIngress: "web"})
+	cluster, at := clusterOf(routertest.Object(t, web)), target(v1alpha1.NginxTrafficRouting{StableIngress: "web"})
 	before := canary(t, cluster, at, 10)
 	after := canary(t, cluster, at, 15)
 	notes := before.GetAnnotations()
@@ -229,7 +215,7 @@ func TestAWeightChangesOneAnnotation(t *testing.T) {
 
 // Covers: traffic edge 173.
 func TestAnnotations(t *testing.T) {
-	cluster := clusterOf(object(t, web))
+	cluster := clusterOf(routertest.Object(t, web))
 	at := target(v1alpha1.NginxTrafficRouting{StableIngress: "web",
 		AdditionalIngressAnnotations: map[string]string{"canary-by-header": "x", "nginx.ingress.kubernetes.io/a": "1", "canary-weight": "99"},
 		CanaryIngressAnnotations:     map[string]string{"nginx.ingress.kubernetes.io/a": "2", "plain": "3", "nginx.ingress.kubernetes.io/canary": "false"}})
@@ -264,14 +250,14 @@ func TestAnnotations(t *testing.T) {
 // Covers: traffic edge 174.
 func TestWhatCannotCarryASplit(t *testing.T) {
 	foreign := made("web-web-canary")
-	other := object(t, strings.ReplaceAll(web, "name: stable", "name: x"))
+	other := routertest.Object(t, strings.ReplaceAll(web, "name: stable", "name: x"))
 	for name, c := range map[string]struct {
 		objects []client.Object
 		section v1alpha1.NginxTrafficRouting
 		want    string
 		missing bool
 	}{
-		"a canary Ingress of somebody else": {[]client.Object{object(t, web), foreign}, v1alpha1.NginxTrafficRouting{StableIngress: "web"}, "canary ingress `web-web-canary` controlled by different object", false},
+		"a canary Ingress of somebody else": {[]client.Object{routertest.Object(t, web), foreign}, v1alpha1.NginxTrafficRouting{StableIngress: "web"}, "canary ingress `web-web-canary` controlled by different object", false},
 		"no rule for stable":                {[]client.Object{other}, v1alpha1.NginxTrafficRouting{StableIngress: "web"}, "ingress `web` has no rules using service stable backend", false},
 		"no Ingress":                        {nil, v1alpha1.NginxTrafficRouting{StableIngress: "web"}, "error retrieving stableIngress `web` from cache", true},
 		"none named":                        {nil, v1alpha1.NginxTrafficRouting{}, path + ".stableIngress: name the Ingress", false},
@@ -301,7 +287,7 @@ func TestWhatCannotCarryASplit(t *testing.T) {
 //
 // Covers: traffic edge 174.
 func TestOddRulesAreLeftOut(t *testing.T) {
-	u := canary(t, clusterOf(object(t, web)), target(v1alpha1.NginxTrafficRouting{StableIngress: "web"}), 1)
+	u := canary(t, clusterOf(routertest.Object(t, web)), target(v1alpha1.NginxTrafficRouting{StableIngress: "web"}), 1)
 	rules, _, _ := unstructured.NestedSlice(u.Object, "spec", "rules")
 	if len(rules) != 1 {
 		t.Errorf("rules %v", rules)

@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
-	"sigs.k8s.io/yaml"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
@@ -28,15 +27,6 @@ func named(version, name string) *unstructured.Unstructured {
 	u.SetKind(kind)
 	u.SetNamespace("shop")
 	u.SetName(name)
-	return u
-}
-
-func object(t *testing.T, text string) *unstructured.Unstructured {
-	t.Helper()
-	u := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal([]byte(text), &u.Object); err != nil {
-		t.Fatal(err)
-	}
 	return u
 }
 
@@ -106,7 +96,7 @@ func TestWhatIsNotOurs(t *testing.T) {
 		"one of a former Rollout": "{apiVersion: argoproj.io/v1alpha1, kind: Rollout, name: web, uid: u-0, controller: true}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			there := object(t, fmt.Sprintf(foreign, owners))
+			there := routertest.Object(t, fmt.Sprintf(foreign, owners))
 			cluster := fake.NewClientBuilder().WithScheme(runtime.NewScheme()).WithObjects(there).Build()
 			r := New(cluster, cluster, Options{})
 			const want = "Rollout does not own TrafficSplit `web`"
@@ -142,7 +132,7 @@ ownerReferences: [{apiVersion: argoproj.io/v1alpha1, kind: Rollout, name: web, u
 		"a list that is a map": `{service: stable, backends: {x: y}, matches: [{kind: HTTPRouteGroup, name: r}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			there := object(t, fmt.Sprintf(text, spec))
+			there := routertest.Object(t, fmt.Sprintf(text, spec))
 			cluster := fake.NewClientBuilder().WithScheme(runtime.NewScheme()).WithObjects(there).Build()
 			r := New(cluster, cluster, Options{})
 			if o, err := r.Observe(t.Context(), at); err != nil || o.Problem != "" || o.Written.Equal(s) {

@@ -10,25 +10,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
-	"sigs.k8s.io/yaml"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
 	"github.com/penstock-io/penstock/internal/traffic/routertest"
 )
-
-func object(t testing.TB, text string) *unstructured.Unstructured {
-	t.Helper()
-	b, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &unstructured.Unstructured{}
-	if err := u.UnmarshalJSON(b); err != nil {
-		t.Fatal(err)
-	}
-	return u
-}
 
 const web = `
 apiVersion: traefik.io/v1alpha1
@@ -65,7 +51,7 @@ func fixture(t *testing.T) routertest.Fixture {
 	return routertest.Fixture{
 		New:     func(r client.Reader, w client.Client) traffic.Router { return New(r, w, Options{}) },
 		Target:  target(),
-		Objects: []*unstructured.Unstructured{object(t, web)},
+		Objects: []*unstructured.Unstructured{routertest.Object(t, web)},
 		Mask:    func(u *unstructured.Unstructured) { ours(u, func(e map[string]any) { delete(e, "weight") }) },
 		Drift:   func(u *unstructured.Unstructured) { ours(u, func(e map[string]any) { e["weight"] = int64(1) }) },
 		Shape:   shape,
@@ -143,7 +129,7 @@ func TestWhatCannotCarryASplit(t *testing.T) {
 			if c.change != nil {
 				c.change(&at)
 			}
-			cluster := fake.NewClientBuilder().WithScheme(runtime.NewScheme()).WithObjects(object(t, c.object)).Build()
+			cluster := fake.NewClientBuilder().WithScheme(runtime.NewScheme()).WithObjects(routertest.Object(t, c.object)).Build()
 			r := New(cluster, cluster, Options{})
 			o, err := r.Observe(t.Context(), at)
 			if err != nil || !strings.HasPrefix(o.Problem, c.want) {
