@@ -91,7 +91,7 @@ func (r *Registry) download(ctx context.Context, u *url.URL, item Item) (io.Read
 	}
 	client := &http.Client{CheckRedirect: func(next *http.Request, via []*http.Request) error {
 		if len(item.HeadersFrom) > 0 && next.URL.Host != via[0].URL.Host {
-			for _, k := range headersOf(via[0]) {
+			for k := range via[0].Header { // all of them are credentials
 				next.Header.Del(k)
 			}
 		}
@@ -109,14 +109,6 @@ func (r *Registry) download(ctx context.Context, u *url.URL, item Item) (io.Read
 		return nil, fmt.Errorf("fetch %s: the status is %s", item.Location, resp.Status)
 	}
 	return resp.Body, nil
-}
-
-// headersOf lists what a request carries: all of it is credentials.
-func headersOf(r *http.Request) (names []string) {
-	for k := range r.Header {
-		names = append(names, k)
-	}
-	return names
 }
 
 // copyOf writes a binary and returns its sum.

@@ -43,9 +43,9 @@ func standard(ctx context.Context, profile, region string) (aws.Config, error) {
 	return config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(profile), config.WithRegion(region), config.WithLogger(logging.Nop{}))
 }
 
-// Config returns the settings for what a metric asks; the zero value is the default chain
+// config returns the settings for what a metric asks; the zero value is the default chain
 // with the region of the environment.
-func (s *Source) Config(ctx context.Context, c v1alpha1.Sigv4Config) (aws.Config, error) {
+func (s *Source) config(ctx context.Context, c v1alpha1.Sigv4Config) (aws.Config, error) {
 	s.mu.Lock()
 	found, ok := s.known[c]
 	s.mu.Unlock()
@@ -75,7 +75,7 @@ func (s *Source) Config(ctx context.Context, c v1alpha1.Sigv4Config) (aws.Config
 // Login returns the settings and credentials that are good now. Fetching them may take a
 // while: ctx bounds it.
 func (s *Source) Login(ctx context.Context, c v1alpha1.Sigv4Config) (aws.Config, aws.Credentials, error) {
-	settings, err := s.Config(ctx, c)
+	settings, err := s.config(ctx, c)
 	if err != nil {
 		return settings, aws.Credentials{}, err
 	}

@@ -102,9 +102,7 @@ func (o Options) plan(t traffic.Target) objects.Plan {
 			have[0] = map[string]any{"apiVersion": at.Kind.GroupVersion().String(), "kind": kind, "metadata": map[string]any{
 				"name": at.Name, "namespace": at.Namespace, "ownerReferences": []any{objects.Owner(t)}}}
 		}
-		if !sameSplit(o.read(have[0], t), s) || o.root(have[0]) != root(t) {
-			o.render(have[0], t, s)
-		}
+		o.render(have[0], t, s)
 		return ""
 	}
 	return p
@@ -118,23 +116,6 @@ func refuse(s traffic.Split) string {
 
 // root is the Service that clients ask.
 func root(t traffic.Target) string { return cmp.Or(t.Routing.SMI.RootService, t.StableService) }
-
-func (Options) root(object map[string]any) string {
-	spec, _ := object["spec"].(map[string]any)
-	name, _ := spec["service"].(string)
-	return name
-}
-
-func sameSplit(a, b traffic.Split) bool {
-	strip := func(s traffic.Split) traffic.Split {
-		out := traffic.Split{Total: s.Total}
-		for _, d := range s.Destinations {
-			out.Destinations = append(out.Destinations, traffic.Destination{Role: d.Role, Weight: d.Weight, Service: d.Service})
-		}
-		return out
-	}
-	return strip(a).Equal(strip(b))
-}
 
 // read takes every backend that is neither stable nor canary for an experiment's: the list
 // is the router's own. A TrafficSplit that leads clients of another Service is not what was
@@ -157,7 +138,7 @@ func (o Options) read(object map[string]any, t traffic.Target) traffic.Split {
 			extras = append(extras, traffic.Destination{Service: name, Weight: int32(parts)})
 		}
 	}
-	if o.root(object) != root(t) {
+	if spec["service"] != root(t) {
 		extras = append(extras, traffic.Destination{})
 	}
 	return traffic.Found(traffic.DefaultTotal, traffic.Destination{Service: t.StableService}, traffic.Destination{Service: t.CanaryService}, stable, canary, extras...)
@@ -196,5 +177,8 @@ func (o Options) render(object map[string]any, t traffic.Target, s traffic.Split
 		add(x.Service, x.Weight)
 	}
 	add(t.StableService, s.Weight(traffic.Stable))
-	spec["service"], spec["backends"] = root(t), backends
+	spec["service"] = root(t)
+	if !traffic.Same(spec["backends"], backends) {
+		spec["backends"] = backends
+	}
 }
