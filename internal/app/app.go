@@ -22,6 +22,7 @@ import (
 	"github.com/penstock-io/penstock/internal/experiment"
 	"github.com/penstock-io/penstock/internal/kube"
 	"github.com/penstock-io/penstock/internal/loop"
+	"github.com/penstock-io/penstock/internal/metric/awsauth"
 	"github.com/penstock-io/penstock/internal/metric/outbound"
 	"github.com/penstock-io/penstock/internal/plugin"
 	"github.com/penstock-io/penstock/internal/rollout"
@@ -134,7 +135,7 @@ func (a *App) assemble() error {
 	a.metricPlugins = metricPlugins(clients.Live, own, secrets, o.Logger)
 	a.pool.Providers = o.Providers(Sources{
 		Jobs: jobs, Client: outbound.New(guard(o.RESTConfig, o.MetricNetworks, os.Getenv)), Env: os.Getenv,
-		Secrets: secrets, PrometheusAddress: o.PrometheusAddress, Plugins: a.metricPlugins,
+		Secrets: secrets, PrometheusAddress: o.PrometheusAddress, Plugins: a.metricPlugins, AWS: awsauth.New(nil),
 	})
 	a.pool.Wake = a.waker(measured)
 	runs := &kube.Runs{Clients: clients, Pool: a.pool}
