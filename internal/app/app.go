@@ -54,16 +54,17 @@ func New(o Options) (*App, error) {
 	o = o.withDefaults()
 	a := &App{options: o}
 	var err error
-	if a.manager, err = newManager(o); err != nil {
+	authors := &kube.Authors{}
+	if a.manager, err = newManager(o, authors); err != nil {
 		return nil, err
 	}
-	if err := a.assemble(); err != nil {
+	if err := a.assemble(authors); err != nil {
 		return nil, err
 	}
 	return a, nil
 }
 
-func newManager(o Options) (manager.Manager, error) {
+func newManager(o Options, authors *kube.Authors) (manager.Manager, error) {
 	scheme, err := kube.NewScheme()
 	if err != nil {
 		return nil, err
@@ -73,9 +74,10 @@ func newManager(o Options) (manager.Manager, error) {
 	// The API server compresses watches too, one small event at a time: that costs both
 	// sides more than the bytes between them are worth.
 	config.DisableCompression = true
+	config.UserAgent = kube.Manager // which names us in metadata.managedFields
 	grace := shutdownGrace
 	m, err := manager.New(config, manager.Options{
-		Scheme: scheme, Logger: o.Logger, Cache: kube.CacheOptions(o.Namespace, o.InstanceID),
+		Scheme: scheme, Logger: o.Logger, Cache: kube.CacheOptions(o.Namespace, o.InstanceID, authors),
 		Metrics: metricsserver.Options{BindAddress: o.MetricsAddress}, HealthProbeBindAddress: o.HealthAddress,
 		PprofBindAddress: o.PprofAddress,
 		LeaderElection:   o.LeaderElection, LeaderElectionID: o.lease(), LeaderElectionNamespace: o.LeaseNamespace,
@@ -90,7 +92,7 @@ func newManager(o Options) (manager.Manager, error) {
 }
 
 // assemble makes the controllers and wires them to the manager.
-func (a *App) assemble() error {
+func (a *App) assemble(authors *kube.Authors) error {
 	o, m := a.options, a.manager
 	series, err := loop.NewMetrics(metrics.Registry)
 	if err != nil {
@@ -106,12 +108,15 @@ func (a *App) assemble() error {
 		return err
 	}
 	watcher := kube.NewWatcher(m.GetCache(), m.GetRESTMapper(), routers)
-	watcher.Namespaced = o.Namespace != ""
+	watcher.Namespaced, watcher.Authors = o.Namespace != "", authors
 	if watcher.Sets, err = kube.NewSetCache(m, o.Namespace); err != nil {
 		return err
 	}
 	rollouts := kube.NewRollouts(clients)
 	if rollouts.Durations, err = kube.NewDurations(metrics.Registry); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	if rollouts.Drifts, err = kube.NewDrifts(metrics.Registry, authors); err != nil {
 		return fmt.Errorf("register metrics: %w", err)
 	}
 	rollouts.Routers, rollouts.Events, rollouts.Watch, rollouts.Namespaced = routers, a.events, watcher.Ensure, watcher.Namespaced

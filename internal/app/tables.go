@@ -19,6 +19,7 @@ import (
 	"github.com/penstock-io/penstock/internal/metric/skywalking"
 	"github.com/penstock-io/penstock/internal/metric/wavefront"
 	"github.com/penstock-io/penstock/internal/metric/web"
+	"github.com/penstock-io/penstock/internal/traffic"
 	"github.com/penstock-io/penstock/internal/traffic/apisix"
 	"github.com/penstock-io/penstock/internal/traffic/gatewayapi"
 	"github.com/penstock-io/penstock/internal/traffic/istio"
@@ -40,7 +41,8 @@ type RouterOptions struct {
 	Settle time.Duration
 }
 
-// Routers is the table of traffic providers; the first that a Rollout asks for is used.
+// Routers is the table of traffic providers; all that a Rollout asks for are used,
+// in this order.
 func Routers(reader client.Reader, writer client.Client, o RouterOptions) []kube.Routing {
 	is := istio.Options{APIVersion: o.IstioAPIVersion, Settle: o.Settle}
 	gw := gatewayapi.Options{Settle: o.Settle}
@@ -50,12 +52,14 @@ func Routers(reader client.Reader, writer client.Client, o RouterOptions) []kube
 	tk := traefik.Options{Group: o.TraefikGroup, Version: o.TraefikVersion, Settle: o.Settle}
 	return []kube.Routing{
 		{Name: "istio", Uses: istio.Uses, Objects: istio.Objects, Kinds: is.Kinds(),
-			Router: istio.New(reader, writer, is), Signed: is.Signed(), Release: istio.Release},
+			Router: istio.New(reader, writer, is), Carries: traffic.Everything, Signed: is.Signed(), Release: istio.Release},
 		{Name: "gatewayapi", Uses: gatewayapi.Uses, Objects: gatewayapi.Objects, Kinds: gw.Kinds(),
-			Router: gatewayapi.New(reader, writer, gw), Verifies: true},
-		{Name: "apisix", Uses: apisix.Uses, Objects: apisix.Objects, Kinds: ax.Kinds(), Router: apisix.New(reader, writer, ax)},
+			Router: gatewayapi.New(reader, writer, gw), Carries: traffic.Everything, Verifies: true},
+		{Name: "apisix", Uses: apisix.Uses, Objects: apisix.Objects, Kinds: ax.Kinds(),
+			Router: apisix.New(reader, writer, ax), Carries: traffic.Carries{Headers: true}},
 		{Name: "nginx", Uses: nginx.Uses, Objects: nginx.Objects, Kinds: ng.Kinds(), Router: nginx.New(reader, writer, ng)},
-		{Name: "smi", Uses: smi.Uses, Objects: sm.Objects, Kinds: sm.Kinds(), Router: smi.New(reader, writer, sm)},
+		{Name: "smi", Uses: smi.Uses, Objects: sm.Objects, Kinds: sm.Kinds(),
+			Router: smi.New(reader, writer, sm), Carries: traffic.Carries{Extras: true}},
 		{Name: "traefik", Uses: traefik.Uses, Objects: tk.Objects, Kinds: tk.Kinds(), Router: traefik.New(reader, writer, tk)},
 	}
 }

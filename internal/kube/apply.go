@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -67,14 +66,7 @@ func (r *Rollouts) apply(ctx context.Context, s *Seen, a rollout.Action) error {
 	case rollout.SetFinalizer:
 		return r.setFinalizer(ctx, s, a)
 	case rollout.SetSplit:
-		if s.router == nil {
-			return errors.New("the rollout has no router")
-		}
-		_, err := s.router.Apply(ctx, s.target, a.Split)
-		if err != nil && !apierrors.IsConflict(err) { // a conflict is tried again at once
-			r.tell(s.Rollout, rollout.Note{Kind: rollout.Warning, Reason: rollout.TrafficRoutingError, Message: err.Error()})
-		}
-		return err
+		return r.setSplit(ctx, s, a.Split)
 	case rollout.StartExperiment:
 		return r.startExperiment(ctx, s, a)
 	case rollout.StopExperiment:

@@ -28,10 +28,13 @@ func NewScheme() (*runtime.Scheme, error) {
 
 // CacheOptions limit the caches to one namespace, "" for all, and to the objects of
 // this controller instance. ReplicaSets are cached only where they carry the hash
-// label. What nobody uses of an object is dropped.
-func CacheOptions(namespace, instanceID string) cache.Options {
+// label. What nobody uses of an object is dropped; who wrote it goes to authors.
+func CacheOptions(namespace, instanceID string, authors *Authors) cache.Options {
 	o := cache.Options{
-		DefaultTransform: trim,
+		DefaultTransform: func(in any) (any, error) {
+			authors.Note(in)
+			return trim(in)
+		},
 		ByObject: map[client.Object]cache.ByObject{
 			&appsv1.ReplicaSet{}:                {Label: hashSelector()},
 			&v1alpha1.Rollout{}:                 {Label: instanceSelector(instanceID)},
@@ -168,20 +171,16 @@ const anyRoute = "*"
 // "group/Kind/namespace/name"; where it names none, every object of the kinds.
 func routeKeys(ro *v1alpha1.Rollout, routers []Routing) (keys []string) {
 	t := targetOf(ro)
-	r, ok := pick(routers, t.Routing)
-	if !ok {
-		return nil
-	}
-	if r.Objects != nil {
-		for _, ref := range r.Objects(t) {
+	for _, r := range pick(routers, t.Routing) {
+		named := refs([]Routing{r}, t)
+		for _, ref := range named {
 			keys = append(keys, ref.Group+"/"+ref.String())
 		}
-	}
-	if len(keys) > 0 {
-		return keys
-	}
-	for _, k := range r.Kinds {
-		keys = append(keys, k.Group+"/"+k.Kind+"/"+anyRoute)
+		for _, k := range r.Kinds {
+			if len(named) == 0 {
+				keys = append(keys, k.Group+"/"+k.Kind+"/"+anyRoute)
+			}
+		}
 	}
 	return keys
 }

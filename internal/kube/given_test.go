@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -31,7 +32,9 @@ import (
 	"github.com/penstock-io/penstock/internal/analysis"
 	"github.com/penstock-io/penstock/internal/loop"
 	"github.com/penstock-io/penstock/internal/rollout"
+	"github.com/penstock-io/penstock/internal/traffic"
 	"github.com/penstock-io/penstock/internal/traffic/istio"
+	"github.com/penstock-io/penstock/internal/traffic/nginx"
 )
 
 var webKey = loop.Key{Namespace: "shop", Name: "web"}
@@ -60,8 +63,11 @@ func newWorld(t testing.TB, objects ...client.Object) *world {
 		t.Fatal(err)
 	}
 	routers := func(c client.Client) []Routing {
-		o := istio.Options{Settle: time.Second}
-		return []Routing{{Name: "istio", Uses: istio.Uses, Objects: istio.Objects, Kinds: o.Kinds(), Router: istio.New(c, c, o)}}
+		o, ng := istio.Options{Settle: time.Second}, nginx.Options{Settle: time.Second}
+		return []Routing{
+			{Name: "istio", Uses: istio.Uses, Objects: istio.Objects, Kinds: o.Kinds(), Router: istio.New(c, c, o), Carries: traffic.Everything},
+			{Name: "nginx", Uses: nginx.Uses, Objects: nginx.Objects, Kinds: ng.Kinds(), Router: nginx.New(c, c, ng)},
+		}
 	}
 	b := fake.NewClientBuilder().WithScheme(scheme).
 		WithStatusSubresource(&v1alpha1.Rollout{}, &appsv1.ReplicaSet{}).WithInterceptorFuncs(w.interceptor())
@@ -73,6 +79,10 @@ func newWorld(t testing.TB, objects ...client.Object) *world {
 	clients := Clients{Reader: w.client, Live: w.client, Writer: rec.Client(w.client), Plain: w.client}
 	w.rollouts = NewRollouts(clients)
 	w.rollouts.Events, w.rollouts.Routers = w.events, routers(clients.Writer)
+	if w.rollouts.Drifts, err = NewDrifts(prometheus.NewRegistry(), &Authors{Now: w.clock}); err != nil {
+		t.Fatal(err)
+	}
+	w.rollouts.Drifts.Now = w.clock
 	w.rollouts.Plugins = NewPlugins(2, w.clock)
 	t.Cleanup(w.rollouts.Plugins.Close)
 	w.loop = &loop.Controller[Seen, rollout.Plan]{Name: "rollout", Observe: w.rollouts.Observe, Decide: w.rollouts.Decide,

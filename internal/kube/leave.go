@@ -23,7 +23,7 @@ import (
 // deletion, and a label left on a subset does no harm until the subset is used again.
 func (r *Rollouts) leave(ctx context.Context, key loop.Key, missing bool) error {
 	r.mu.Lock()
-	last, was := r.routed[key]
+	last := r.routed[key]
 	delete(r.histories, key)
 	delete(r.refused, key)
 	delete(r.kept, key)
@@ -36,12 +36,13 @@ func (r *Rollouts) leave(ctx context.Context, key loop.Key, missing bool) error 
 	if r.Plugins != nil {
 		r.Plugins.forget(key)
 	}
+	r.Drifts.forget(key, "")
 	if known && missing {
 		ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: uid}}
 		r.tell(ro, rollout.Note{Kind: rollout.Event, Reason: rollout.RolloutDeleted,
 			Message: fmt.Sprintf("Rollout %s/%s is deleted.", key.Name, key.Namespace)})
 	}
-	if was && missing && apierrors.IsNotFound(r.Live.Get(ctx, key, &v1alpha1.Rollout{})) {
+	if len(last.routers) > 0 && missing && apierrors.IsNotFound(r.Live.Get(ctx, key, &v1alpha1.Rollout{})) {
 		last.clear(ctx)
 	}
 	return loop.ErrGone
@@ -63,37 +64,38 @@ func (r *Rollouts) welcome(ro *v1alpha1.Rollout) {
 // steer remembers what the Rollout steers with, and cleans up where it used to.
 func (r *Rollouts) steer(ctx context.Context, s *Seen) {
 	key := client.ObjectKeyFromObject(s.Rollout)
-	now := routed{s.target, s.router}
 	r.mu.Lock()
-	last, was := r.routed[key]
-	r.routed[key] = now
+	last := r.routed[key]
+	r.routed[key] = routed{s.target, s.routers}
 	r.mu.Unlock()
-	if was && (last.router != now.router || !slices.Equal(r.refs(last.target), r.refs(now.target))) {
-		last.clear(ctx)
+	for _, was := range last.routers {
+		still := slices.ContainsFunc(s.routers, func(now Routing) bool { return now.Name == was.Name })
+		if !still || !slices.Equal(refs([]Routing{was}, last.target), refs([]Routing{was}, s.target)) {
+			clearRoutes(ctx, was, last.target)
+			r.Drifts.forget(key, was.Name)
+		}
 	}
 }
 
 // unsteer cleans up after a Rollout that has stopped steering (core.md §15 no. 173).
 func (r *Rollouts) unsteer(ctx context.Context, key loop.Key) {
 	r.mu.Lock()
-	last, was := r.routed[key]
+	last := r.routed[key]
 	delete(r.routed, key)
 	r.mu.Unlock()
-	if was {
-		last.clear(ctx)
-	}
-}
-
-func (r *Rollouts) refs(t traffic.Target) []traffic.Ref {
-	if table, ok := pick(r.Routers, t.Routing); ok && table.Objects != nil {
-		return table.Objects(t)
-	}
-	return nil
+	last.clear(ctx)
+	r.Drifts.forget(key, "")
 }
 
 func (l routed) clear(ctx context.Context) {
-	if _, err := l.router.Apply(ctx, l.target, traffic.Split{}); err != nil {
-		log.FromContext(ctx).Info("routes not cleaned up", "error", err.Error())
+	for _, table := range l.routers {
+		clearRoutes(ctx, table, l.target)
+	}
+}
+
+func clearRoutes(ctx context.Context, table Routing, t traffic.Target) {
+	if _, err := table.Router.Apply(ctx, t, traffic.Split{}); err != nil {
+		log.FromContext(ctx).Info("routes not cleaned up", "router", table.Name, "error", err.Error())
 	}
 }
 

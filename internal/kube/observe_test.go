@@ -227,8 +227,8 @@ func TestGoneRolloutIsForgottenAndItsRoutesAreLeftClean(t *testing.T) {
 		t.Fatal("nothing is remembered")
 	}
 	last := w.rollouts.routed[webKey]
-	cleared := &clearing{Router: last.router}
-	w.rollouts.routed[webKey] = routed{last.target, cleared}
+	cleared := &clearing{Router: last.routers[0].Router}
+	last.routers[0].Router = cleared
 	if err := w.client.Delete(context.Background(), w.rollout()); err != nil {
 		t.Fatal(err)
 	}

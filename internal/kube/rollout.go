@@ -41,7 +41,7 @@ type Clients struct {
 // Rollouts observes Rollouts and applies plans for them.
 type Rollouts struct {
 	Clients
-	// Routers is the table of traffic providers; the first that a Rollout asks for is used.
+	// Routers is the table of traffic providers; all that a Rollout asks for are used.
 	Routers []Routing
 	// Namespaced controllers have no ClusterAnalysisTemplates.
 	Namespaced bool
@@ -52,6 +52,8 @@ type Rollouts struct {
 	Events record.EventRecorder
 	// Durations count how long updates took; nil counts nothing.
 	Durations *Durations
+	// Drifts tells of foreign changes on routes; nil tells nobody.
+	Drifts *Drifts
 	// Plugins calls the step plugins; nil when there are none to call.
 	Plugins *Plugins
 	// Sets reads the ReplicaSets that workloadRefs name; nil means Reader.
@@ -77,8 +79,8 @@ type refusal struct {
 
 // routed is what a Rollout last steered with, so that it can be left clean.
 type routed struct {
-	target traffic.Target
-	router traffic.Router
+	target  traffic.Target
+	routers []Routing
 }
 
 // Seen is what one look at a Rollout gives: the facts for the planner, and the objects
@@ -96,7 +98,7 @@ type Seen struct {
 	// services are those that the strategy names, as observed.
 	services map[string]*corev1.Service
 	target   traffic.Target
-	router   traffic.Router
+	routers  []Routing
 	retry    time.Time
 	// routes is the first fault of the routes, with its path.
 	routes string

@@ -3,10 +3,8 @@ package kube
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -40,22 +38,14 @@ type Routing struct {
 	Objects func(traffic.Target) []traffic.Ref
 	// Kinds are what to watch once a Rollout uses the router.
 	Kinds []schema.GroupVersionKind
+	// Carries is what it can carry beside the weights of stable and canary.
+	Carries traffic.Carries
 	// Verifies says that the router can vouch for the data plane.
 	Verifies bool
 	// Signed is the kind whose objects name their Rollout in the managed-by annotation;
 	// Release takes what is ours off such an object. Nil where the router signs nothing.
 	Signed  schema.GroupVersionKind
 	Release func(object map[string]any)
-}
-
-// pick returns the first router that the section asks for.
-func pick(table []Routing, tr *v1alpha1.RolloutTrafficRouting) (r Routing, found bool) {
-	for _, r := range table {
-		if tr != nil && r.Uses(tr) {
-			return r, true
-		}
-	}
-	return Routing{}, false
 }
 
 func targetOf(ro *v1alpha1.Rollout) traffic.Target {
@@ -82,7 +72,7 @@ func (r *Rollouts) observeTraffic(ctx context.Context, s *Seen, services map[str
 	case s.target.Routing != nil:
 		r.observeRoutes(ctx, s, services)
 	case s.Rollout.Status.Canary.Weights != nil: // it had routes until a moment ago
-		r.see(s, traffic.Split{}, traffic.Observation{Settle: traffic.ServiceSettle})
+		r.see(s, traffic.Split{}, nil, traffic.Observation{Settle: traffic.ServiceSettle})
 	}
 }
 
@@ -101,44 +91,12 @@ func (r *Rollouts) observeActive(s *Seen, services map[string]*corev1.Service) {
 		return d
 	}
 	written := traffic.Two(traffic.DefaultTotal, 0, to(s.target.StableService), to(s.target.CanaryService))
-	r.see(s, written, traffic.Observation{Settle: traffic.ServiceSettle})
+	r.see(s, written, nil, traffic.Observation{Settle: traffic.ServiceSettle})
 }
 
-// observeRoutes is the traffic of a canary with a router.
-func (r *Rollouts) observeRoutes(ctx context.Context, s *Seen, services map[string]*corev1.Service) {
-	snap := &s.Snapshot
-	snap.Routed = true
-	table, ok := pick(r.Routers, s.target.Routing)
-	if !ok {
-		s.unrouted = routingPath.String() + ": names no router that this controller knows"
-		return
-	}
-	s.router, snap.Verifies = table.Router, table.Verifies
-	r.steer(ctx, s)
-	if err := r.watch(ctx, table.Kinds); err != nil {
-		s.unroutable(err)
-		return
-	}
-	o, err := table.Router.Observe(ctx, s.target)
-	if err != nil {
-		r.missed(s, err)
-		s.unroutable(err)
-		return
-	}
-	s.routes, snap.Pinned = o.Problem, o.Pinned
-	written, err := r.pinned(ctx, s.target, o, services)
-	if err != nil {
-		s.trouble(snap.Now, err)
-		return
-	}
-	if s.blind && !o.Pinned {
-		return
-	}
-	r.see(s, written, o)
-}
-
-// see brings the written split into the history of what may still be live.
-func (r *Rollouts) see(s *Seen, written traffic.Split, o traffic.Observation) {
+// see brings the written split into the history of what may still be live. Where several
+// routers do not ask for the same, what each asks for is apart, and may be live too.
+func (r *Rollouts) see(s *Seen, written traffic.Split, apart []traffic.Split, o traffic.Observation) {
 	key := loop.Key{Namespace: s.Rollout.Namespace, Name: s.Rollout.Name}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -146,6 +104,9 @@ func (r *Rollouts) see(s *Seen, written traffic.Split, o traffic.Observation) {
 	confirmed, settle := o.Confirmed, o.Settle
 	if !o.Pinned && moved(h, written) {
 		confirmed, settle = false, max(settle, traffic.ServiceSettle)
+	}
+	for _, a := range apart {
+		h, _ = h.See(s.Snapshot.Now, a, false, settle)
 	}
 	h, state := h.See(s.Snapshot.Now, written, confirmed, settle)
 	state.Problem = o.Problem
@@ -220,32 +181,16 @@ func (r *Rollouts) service(ctx context.Context, namespace, name string, services
 
 var routingPath = field.NewPath("spec", "strategy", "canary", "trafficRouting")
 
-// missed tells that an object of the mesh does not exist: once, since the status says so
-// from then on.
-func (r *Rollouts) missed(s *Seen, err error) {
-	var why apierrors.APIStatus
-	if !apierrors.IsNotFound(err) || !errors.As(err, &why) || why.Status().Details == nil || strings.Contains(s.Rollout.Status.Message, err.Error()) {
-		return
-	}
-	for prefix, reason := range map[string]rollout.Reason{"virtualservice": rollout.VirtualServiceNotFound, "destinationrule": rollout.DestinationRuleNotFound} {
-		if strings.HasPrefix(strings.ToLower(why.Status().Details.Kind), prefix) {
-			r.tell(s.Rollout, rollout.Note{Kind: rollout.Warning, Reason: reason, Message: err.Error()})
-		}
-	}
-}
-
-// unroutable records why the routes could not be read. What does not exist is a fault
-// that the user sees in the status.
-func (s *Seen) unroutable(err error) {
-	s.trouble(s.Snapshot.Now, err)
-	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
-		s.routes = routingPath.String() + ": " + err.Error()
-	}
-}
-
-// trouble records that something could not be read, and when to try again. A missing
-// object comes back with its own event, a missing kind does not.
+// trouble records that something could not be read, and when to try again.
 func (s *Seen) trouble(now time.Time, err error) {
+	s.later(now, err)
+	s.Snapshot.Trouble = append(s.Snapshot.Trouble,
+		rollout.Note{Kind: rollout.Waiting, Reason: rollout.Unreadable, Message: err.Error()})
+}
+
+// later asks for another try at reading. A missing object comes back with its own event, a
+// missing kind does not.
+func (s *Seen) later(now time.Time, err error) {
 	again := time.Second
 	if meta.IsNoMatchError(err) || apierrors.IsForbidden(err) {
 		again = missingRetry
@@ -253,8 +198,6 @@ func (s *Seen) trouble(now time.Time, err error) {
 	if !apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
 		s.again(now.Add(again))
 	}
-	s.Snapshot.Trouble = append(s.Snapshot.Trouble,
-		rollout.Note{Kind: rollout.Waiting, Reason: rollout.Unreadable, Message: err.Error()})
 }
 
 // again asks for a pass at that moment, or sooner.

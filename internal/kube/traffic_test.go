@@ -256,8 +256,8 @@ func TestRoutesAreLeftCleanWhenTheSectionIsTakenAway(t *testing.T) {
 	w := shop(t)
 	w.work(3)
 	last := w.rollouts.routed[webKey]
-	cleared := &clearing{Router: last.router}
-	w.rollouts.routed[webKey] = routed{last.target, cleared}
+	cleared := &clearing{Router: last.routers[0].Router}
+	last.routers[0].Router = cleared
 	w.edit(func(ro *v1alpha1.Rollout) { ro.Spec.Strategy.Canary.TrafficRouting = nil })
 	w.work(3)
 	if cleared.zero != 1 || len(w.rollouts.routed) != 0 {

@@ -43,6 +43,8 @@ type Watcher struct {
 	Routers []Routing
 	// Namespaced leaves out what is cluster-wide: ClusterAnalysisTemplates.
 	Namespaced bool
+	// Authors forgets the routes that are gone; nil does nothing.
+	Authors *Authors
 
 	mu      sync.Mutex
 	queue   queue
@@ -115,7 +117,12 @@ func (w *Watcher) source(gvk schema.GroupVersionKind) (client.Object, cache.Cach
 	u.SetGroupVersionKind(gvk)
 	changed := func(o any) { w.routeChanged(gvk, o) }
 	return u, w.Cache, toolscache.ResourceEventHandlerFuncs{
-		AddFunc: changed, DeleteFunc: changed, UpdateFunc: func(_, o any) { changed(o) }}
+		AddFunc: changed, UpdateFunc: func(_, o any) { changed(o) }, DeleteFunc: func(o any) {
+			if u, is := o.(*unstructured.Unstructured); is {
+				w.Authors.forget(u)
+			}
+			changed(o)
+		}}
 }
 
 // routeChanged wakes the Rollouts that name the object, and those that may find it by a

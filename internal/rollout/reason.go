@@ -34,6 +34,12 @@ const (
 	RolloutDeleted         Reason = "RolloutDeleted"
 )
 
+// Our own reasons of events.
+const (
+	// TrafficDrift: somebody else has changed what is ours on a route, and it was set back.
+	TrafficDrift Reason = "TrafficDrift"
+)
+
 // Reasons of waiting: what `why` prints, each with what would end the wait.
 const (
 	// InvalidSpec: the spec or something it names is invalid; mend it and apply again.

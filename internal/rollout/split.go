@@ -114,6 +114,9 @@ func (v *view) canPoint(r traffic.Role, service, hash string) (ok bool, why Note
 // blind is why a controller that has just begun sends nobody anywhere new: a write of the
 // one before it may still arrive, and take the pods away.
 func (v *view) blind() Note {
+	if v.Traffic.Partial != "" {
+		return Note{Waiting, Unreadable, v.Traffic.Partial}
+	}
 	return Note{Waiting, TrafficNotConfirmed, "the controller has just begun: it waits until what the one before it wrote is seen"}
 }
 

@@ -80,7 +80,14 @@ func (p *problems) canaryNumbers(c *v1alpha1.CanaryStrategy) {
 		p.invalid(at, w, mustBePositive, "leave maxTrafficWeight out for 100")
 	case w > most:
 		p.invalid(at, w, tooHigh, "lower maxTrafficWeight: 1000 are parts of a thousand")
+	case w != v1alpha1.DefaultMaxTrafficWeight && hundred(tr):
+		p.invalid(at, w, maxWeightRouters, "remove maxTrafficWeight: another of the routers counts in parts of 100")
 	}
+}
+
+// hundred reports that one of the routers knows no other total than 100.
+func hundred(tr *v1alpha1.RolloutTrafficRouting) bool {
+	return tr.Istio != nil || tr.ALB != nil || tr.SMI != nil || tr.Ambassador != nil || tr.AppMesh != nil || tr.Traefik != nil || tr.Apisix != nil
 }
 
 func (p *problems) portion(v *intstr.IntOrString, name string) {

@@ -86,6 +86,10 @@ var routingRows = map[string]row{
 		bad: routed("", istio+", maxTrafficWeight: 1000"), good: routed("", "plugins: {x/y: {}}, maxTrafficWeight: 1000"),
 		want: []string{"spec.strategy.trafficRouting.maxTrafficWeight: Invalid value: 1000: Canary maxTrafficWeight in traffic routing only supported in Nginx and Plugins"},
 	},
+	"maxTrafficWeight beside a router that counts to 100": {
+		bad: routed("", istio+", nginx: {stableIngress: web}, maxTrafficWeight: 1000"), good: routed("", istio+", nginx: {stableIngress: web}, maxTrafficWeight: 100"),
+		want: []string{"spec.strategy.canary.trafficRouting.maxTrafficWeight: Invalid value: 1000: Canary maxTrafficWeight in traffic routing only supported in Nginx and Plugins"},
+	},
 }
 
 // routerRows are the sections of the routers in core.md §1.7.3.

@@ -3,7 +3,6 @@ package rollout
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -27,19 +26,7 @@ func (p *problems) unsupported(s *v1alpha1.RolloutSpec) {
 func (p *problems) unsupportedRouters(tr *v1alpha1.RolloutTrafficRouting, at *field.Path) {
 	const mend = "use istio, nginx, smi, traefik, apisix, or the plugin " + gatewayPlugin
 	_, gateway := tr.Plugins[gatewayPlugin]
-	var run []string
-	for _, r := range []struct {
-		set  bool
-		name string
-	}{{tr.Istio != nil, "istio"}, {tr.Nginx != nil, "nginx"}, {tr.SMI != nil, "smi"}, {tr.Traefik != nil, "traefik"}, {tr.Apisix != nil, "apisix"}, {gateway, gatewayPlugin}} {
-		if r.set {
-			run = append(run, r.name)
-		}
-	}
-	if len(run) > 1 {
-		p.refuse(at, strings.Join(run, ", "), "use one router")
-	}
-	known := len(run) > 0
+	known := gateway || tr.Istio != nil || tr.Nginx != nil || tr.SMI != nil || tr.Traefik != nil || tr.Apisix != nil
 	for _, r := range []struct {
 		set  bool
 		name string

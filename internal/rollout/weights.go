@@ -84,7 +84,8 @@ func additional(v *view, g goal) (list []v1alpha1.WeightDestination) {
 		same := func(o v1alpha1.WeightDestination) bool {
 			return o.PodTemplateHash == d.Hash && o.ServiceName == d.Service
 		}
-		if !slices.ContainsFunc(list, same) {
+		difference := d.Service == "" && d.Hash == "" // what a router has read, and nobody gets
+		if !difference && !slices.ContainsFunc(list, same) {
 			list = append(list, v1alpha1.WeightDestination{Weight: weight, ServiceName: d.Service, PodTemplateHash: d.Hash})
 		}
 	}

@@ -15,6 +15,9 @@ type State struct {
 	// Known is false while it cannot be told what the data plane does, as after a
 	// restart of the controller within the settle time: then nothing may be removed.
 	Known bool
+	// Partial says why only some of the routers could be asked, in a sentence for a person:
+	// weights may go back to stable on the others, and nothing else may happen.
+	Partial string
 	// Problem is set when the route objects cannot be used as they are, in a
 	// sentence for a person; the split is then not to be relied on.
 	Problem string
