@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/event"
 	"github.com/penstock-io/penstock/internal/kube"
 	"github.com/penstock-io/penstock/internal/loop"
@@ -44,7 +45,8 @@ func newEvents(m manager.Manager, o Options, series *loop.Metrics) (*event.Outbo
 func routine(reason string) bool {
 	switch rollout.Reason(reason) {
 	case rollout.NewReplicaSetCreated, rollout.RolloutUpdated, rollout.RolloutNotCompleted, rollout.ScalingReplicaSet,
-		rollout.RolloutStepCompleted, rollout.TrafficWeightUpdated, rollout.RolloutAddedToInformer:
+		rollout.RolloutStepCompleted, rollout.TrafficWeightUpdated, rollout.RolloutAddedToInformer, rollout.SwitchService,
+		rollout.AnalysisRunPrefix + rollout.Reason(v1alpha1.AnalysisPhaseRunning), rollout.AnalysisRunPrefix + rollout.Reason(v1alpha1.AnalysisPhaseSuccessful):
 		return true
 	}
 	return false

@@ -104,6 +104,8 @@ func (r *Runs) Explain(s RunSeen, p analysis.Plan) loop.Outcome {
 	before, after := &v1alpha1.AnalysisRun{Status: s.Run.Status}, &v1alpha1.AnalysisRun{Status: p.Status}
 	before.ObjectMeta, after.ObjectMeta = identity(s.Run), identity(s.Run)
 	o := loop.Outcome{Before: before, After: after, Wake: p.Wake}
+	// That it has begun is written with the first measurement, if that comes soon.
+	o.Minor = s.Run.Status.Phase == "" && p.Status.Phase == v1alpha1.AnalysisPhaseRunning && len(p.Notes) == 0 && len(p.Status.MetricResults) == 0
 	key, uid := client.ObjectKeyFromObject(s.Run), s.Run.UID
 	o.Persisted = func() { r.Pool.drop(key, uid, s.folded) }
 	for _, a := range p.Actions {

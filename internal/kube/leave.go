@@ -142,6 +142,11 @@ func (c Clients) releaseService(ctx context.Context, svc *corev1.Service) error 
 func (c *Services) used(ctx context.Context, svc *corev1.Service, owner string) (used bool, err error) {
 	if owner != "" {
 		ro := &v1alpha1.Rollout{}
+		// A cache that is behind may say "used" for a moment longer, which does no harm: the
+		// Rollout's own change brings the Service here again.
+		if c.Reader.Get(ctx, loop.Key{Namespace: svc.Namespace, Name: owner}, ro) == nil && slices.Contains(serviceNames(ro), svc.Name) {
+			return true, nil
+		}
 		err := c.Live.Get(ctx, loop.Key{Namespace: svc.Namespace, Name: owner}, ro)
 		if err != nil && !apierrors.IsNotFound(err) {
 			return false, fmt.Errorf("get rollout %s/%s: %w", svc.Namespace, owner, err)

@@ -255,6 +255,10 @@ func TestRunIsMeasuredOutsideThePass(t *testing.T) {
 		seen = append(seen, run+" "+m+" "+string(p))
 	}
 	w.runPass()
+	if st := w.run().Status; st.Phase != "" {
+		t.Fatalf("that it has begun was written without waiting for the first measurement: %+v", st)
+	}
+	w.now = w.now.Add(5 * time.Second)
 	w.runPass() // the pass does not wait, and does not start a second measurement
 	if st := w.run().Status; st.Phase != v1alpha1.AnalysisPhaseRunning || len(st.MetricResults) != 0 {
 		t.Fatalf("status %+v", st)

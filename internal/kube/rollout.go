@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -185,6 +186,7 @@ func (r *Rollouts) Explain(s Seen, p rollout.Plan) loop.Outcome {
 	if r.justRefused(&s) && (o.Wake.IsZero() || o.Wake.Sub(s.Snapshot.Now) > time.Second) {
 		o.Wake = s.Snapshot.Now.Add(time.Second)
 	}
+	o.Minor = o.Minor && !slices.ContainsFunc(p.Notes, urgent)
 	o.Persisted = r.persisted(&s, &p)
 	for _, a := range p.Actions {
 		o.Actions = append(o.Actions, reflect.TypeOf(a).Name())
@@ -201,6 +203,17 @@ func (r *Rollouts) Explain(s Seen, p rollout.Plan) loop.Outcome {
 		}
 	}
 	return o
+}
+
+// urgent: what is told is more than that something goes on.
+func urgent(n rollout.Note) bool {
+	switch {
+	case n.Kind == rollout.Waiting:
+		return false
+	case n.Kind == rollout.Event && (n.Reason == rollout.TrafficWeightUpdated || n.Reason == rollout.AnalysisRunPrefix+rollout.Reason(v1alpha1.AnalysisPhaseRunning)):
+		return false
+	}
+	return true
 }
 
 // observeAnswers are what step plugins have answered since the last status.

@@ -30,9 +30,9 @@ type Outcome struct {
 	// writes the difference of their statuses, and nothing when there is none. Of what
 	// else is in them it needs only names, UID and version.
 	Before, After client.Object
-	// Minor says that the difference is of counters only, which may come a little later:
-	// many of them are then written at once, together with the next difference that is
-	// not minor.
+	// Minor says that the difference is of counters, and of what is still under way, which may
+	// come a little later: many of them are then written at once, together with the next
+	// difference that is not minor, and what is to be told of them is told then.
 	Minor bool
 	// Wake is when to look again without an event; zero means only on events.
 	Wake time.Time
@@ -90,8 +90,9 @@ const (
 	soon          = 10 * time.Millisecond
 	later         = 100 * time.Millisecond
 	quietRetry    = time.Second
-	// minorDelay is how long minor differences are collected.
-	minorDelay = time.Second
+	// minorDelay is how long minor differences are collected: less than a step of a release
+	// takes with a mesh that has to follow, and as long as most of what one waits for.
+	minorDelay = 4 * time.Second
 )
 
 // Backoff is the rate limiter of failed passes: 1 ms doubling to 10 s, per object.
@@ -174,7 +175,7 @@ func (c *Controller[S, P]) settle(ctx context.Context, key Key, o *Outcome) (wro
 		return false, time.Time{}, fmt.Errorf("compute the status of %s %s: %w", c.Name, key, err)
 	}
 	if patch != nil && c.hold(key, o) {
-		c.tell(key, *o) // nothing, but what was told last is to be told anew next time
+		c.untell(key) // what was told last is to be told anew next time
 		return false, c.Now().Add(minorDelay), nil
 	}
 	if patch != nil {
@@ -190,16 +191,13 @@ func (c *Controller[S, P]) settle(ctx context.Context, key Key, o *Outcome) (wro
 	return patch != nil, time.Time{}, nil
 }
 
-// minor differences may wait. What is to be told is not minor.
-func minor(o *Outcome) bool { return o.Minor && len(o.Events) == 0 }
-
 // holding returns when the minor difference that is held back is to be written; zero for
 // none, and for now.
 func (c *Controller[S, P]) holding(key Key, o *Outcome) (due time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	since, held := c.held[key]
-	if due = since.Add(minorDelay); held && minor(o) && c.Now().Before(due) {
+	if due = since.Add(minorDelay); held && o.Minor && c.Now().Before(due) {
 		return due
 	}
 	return time.Time{}
@@ -209,7 +207,7 @@ func (c *Controller[S, P]) holding(key Key, o *Outcome) (due time.Time) {
 func (c *Controller[S, P]) hold(key Key, o *Outcome) (held bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, was := c.held[key]; was || !minor(o) {
+	if _, was := c.held[key]; was || !o.Minor {
 		return false
 	}
 	if c.held == nil {
@@ -243,6 +241,12 @@ func (c *Controller[S, P]) tell(key Key, o Outcome) {
 	if delete(c.told, key); len(now) > 0 {
 		c.told[key] = now
 	}
+}
+
+func (c *Controller[S, P]) untell(key Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.told, key)
 }
 
 func (c *Controller[S, P]) wasTold(key Key, e Event) bool {

@@ -28,42 +28,44 @@ type look struct {
 func TestMinorDifferencesAreCollected(t *testing.T) {
 	told := []Event{{"Normal", "A", "a"}}
 	for name, looks := range map[string][]look{
-		"a minor difference is written a second after it was first seen": {
-			{at: 0, replicas: 1, minor: true, again: time.Second},
-			{at: 300 * time.Millisecond, replicas: 2, minor: true, again: 700 * time.Millisecond},
-			{at: 900 * time.Millisecond, replicas: 3, minor: true, again: 100 * time.Millisecond},
-			{at: time.Second, replicas: 3, minor: true, written: 3, again: defaultResync},
+		"a minor difference is written some time after it was first seen": {
+			{at: 0, replicas: 1, minor: true, again: minorDelay},
+			{at: 300 * time.Millisecond, replicas: 2, minor: true, again: minorDelay - 300*time.Millisecond},
+			{at: minorDelay - 1, replicas: 3, minor: true, again: time.Millisecond},
+			{at: minorDelay, replicas: 3, minor: true, written: 3, again: defaultResync},
 		},
-		"a second one waits a second of its own": {
-			{at: 0, replicas: 1, minor: true, again: time.Second},
-			{at: time.Second, replicas: 1, minor: true, written: 1, again: defaultResync},
-			{at: 1100 * time.Millisecond, replicas: 2, minor: true, written: 1, again: time.Second},
+		"a second one waits a time of its own": {
+			{at: 0, replicas: 1, minor: true, again: minorDelay},
+			{at: minorDelay, replicas: 1, minor: true, written: 1, again: defaultResync},
+			{at: minorDelay + 1, replicas: 2, minor: true, written: 1, again: minorDelay},
 		},
 		"any other difference is written at once, with everything": {
-			{at: 0, replicas: 1, minor: true, again: time.Second},
+			{at: 0, replicas: 1, minor: true, again: minorDelay},
 			{at: 10 * time.Millisecond, replicas: 2, written: 2, again: defaultResync},
-			{at: 20 * time.Millisecond, replicas: 3, minor: true, written: 2, again: time.Second},
+			{at: 20 * time.Millisecond, replicas: 3, minor: true, written: 2, again: minorDelay},
 		},
 		"one that is taken back is forgotten": {
-			{at: 0, replicas: 1, minor: true, again: time.Second},
+			{at: 0, replicas: 1, minor: true, again: minorDelay},
 			{at: 500 * time.Millisecond, replicas: 0, minor: true, again: defaultResync},
-			{at: 900 * time.Millisecond, replicas: 1, minor: true, again: time.Second},
+			{at: 900 * time.Millisecond, replicas: 1, minor: true, again: minorDelay},
 		},
 		"no difference is nothing to wait for": {
 			{at: 0, replicas: 0, minor: true, again: defaultResync},
 		},
-		"what is to be told is not minor": {
-			{at: 0, replicas: 1, minor: true, events: told, written: 1, again: defaultResync, told: 1},
+		"what is to be told waits with it": {
+			{at: 0, replicas: 1, minor: true, events: told, again: minorDelay},
+			{at: 1, replicas: 2, minor: true, events: told, again: minorDelay - 1},
+			{at: 2, replicas: 3, events: told, written: 3, again: defaultResync, told: 1},
 		},
 		"an event is told again after a pass without it": {
 			{at: 0, replicas: 1, events: told, written: 1, again: defaultResync, told: 1},
-			{at: 1, replicas: 2, minor: true, written: 1, again: time.Second, told: 1},
+			{at: 1, replicas: 2, minor: true, written: 1, again: minorDelay, told: 1},
 			{at: 2, replicas: 3, events: told, written: 3, again: defaultResync, told: 2},
 		},
 		"after a conflict it is not put off once more": {
-			{at: 0, replicas: 1, minor: true, again: time.Second},
-			{at: time.Second, replicas: 1, minor: true, conflict: true, again: soon},
-			{at: time.Second + soon, replicas: 1, minor: true, written: 1, again: defaultResync},
+			{at: 0, replicas: 1, minor: true, again: minorDelay},
+			{at: minorDelay, replicas: 1, minor: true, conflict: true, again: soon},
+			{at: minorDelay + soon, replicas: 1, minor: true, written: 1, again: defaultResync},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
