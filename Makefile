@@ -8,14 +8,14 @@ PORT_BASE ?= 0
 STORY ?= .
 # Flags of `make bench`: CONTROLLER is another controller's program to compare with, with
 # CONTROLLER_FLAGS (separated by commas), ROLLOUTS the sizes, PROFILE a directory for profiles.
-# WORKLOAD=analysis measures analysis instead, with so many RUNS (finished, running,
+# WORKLOAD=traffic measures W2 to W4, releases behind Istio. WORKLOAD=analysis measures analysis, with so many RUNS (finished, running,
 # hanging), A1 and A2 for a WINDOW each.
 WORKLOAD ?= W1
 RUNS ?= 6600,1000,500
 WINDOW ?= 1m
 CONTROLLER ?=
 CONTROLLER_FLAGS ?=
-ROLLOUTS ?= 100,500
+ROLLOUTS ?=
 PROFILE ?=
 
 .PHONY: help
@@ -64,12 +64,12 @@ e2e: ## Run only the tests against the real API server.
 	cd sandbox && $(GO) test -p 1 -timeout 30m ./e2e/... ./cmd/...
 
 .PHONY: bench
-bench: ## Count what a controller's work costs (CONTROLLER=path compares with another one, ROLLOUTS=100,500, WORKLOAD=analysis).
+bench: ## Count what a controller's work costs (CONTROLLER=path compares with another one, ROLLOUTS=100,500, WORKLOAD=traffic or analysis).
 	@$(GO) build -o bin/controller ./cmd/controller
 	@cd sandbox && $(GO) build -o ../bin/penstock-sandbox ./cmd/penstock-sandbox
 	@bin/penstock-sandbox bench --workload '$(WORKLOAD)' --runs '$(RUNS)' --window '$(WINDOW)' \
 		--penstock bin/controller --controller '$(CONTROLLER)' \
-		--controller-flags '$(CONTROLLER_FLAGS)' --rollouts '$(ROLLOUTS)' --profile '$(PROFILE)'
+		--controller-flags '$(CONTROLLER_FLAGS)' $(if $(ROLLOUTS),--rollouts '$(ROLLOUTS)') --profile '$(PROFILE)'
 
 .PHONY: microbench
 microbench: ## Run the Go benchmarks.

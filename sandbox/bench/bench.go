@@ -9,10 +9,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/sandbox/process"
@@ -25,10 +27,10 @@ type Options struct {
 	Penstock, Other string
 	// OtherFlags are further flags of the other controller.
 	OtherFlags []string
-	// Workloads are W1, A1, A2 and A3, in any case, or "analysis" for the last three; none
-	// means W1.
+	// Workloads are W1 to W4 and A1 to A3, in any case, "traffic" for W2 to W4, or "analysis"
+	// for the last three; none means W1.
 	Workloads []string
-	// Sizes are the runs of W1, one after the other.
+	// Sizes are the runs of W1 to W4, one after the other; none means each one's own.
 	Sizes []Size
 	// Analysis says how much there is to do in the other workloads.
 	Analysis Load
@@ -85,7 +87,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if todo[len(todo)-1].name != "W1" {
+	if strings.HasPrefix(todo[len(todo)-1].name, "A") {
 		if err := o.Analysis.check(); err != nil {
 			return err
 		}
@@ -117,23 +119,38 @@ type workload struct {
 	run  func(b *sandbox, ctx context.Context, all []candidate, o Options, last bool) error
 }
 
-var known = []workload{{"W1", (*sandbox).releases}, {"A1", (*sandbox).finishedRuns}, {"A2", (*sandbox).runningRuns}, {"A3", (*sandbox).hangingRuns}}
+var known = []workload{
+	{"W1", func(b *sandbox, ctx context.Context, all []candidate, o Options, last bool) error {
+		return b.releases(ctx, release{"W1", []int{100, 500}, replicasOnly, state.healthy, false}, all, o, last)
+	}},
+	{"W2", func(b *sandbox, ctx context.Context, all []candidate, o Options, last bool) error {
+		return b.routed(ctx, release{"W2", []int{100}, nil, state.healthy, false}, all, o, last)
+	}},
+	{"W3", func(b *sandbox, ctx context.Context, all []candidate, o Options, last bool) error {
+		return b.routed(ctx, release{"W3", []int{50}, nil, state.takenBack, true}, all, o, last)
+	}},
+	{"W4", (*sandbox).latencies},
+	{"A1", (*sandbox).finishedRuns}, {"A2", (*sandbox).runningRuns}, {"A3", (*sandbox).hangingRuns},
+}
+
+// groups are workloads that have a name together.
+var groups = map[string][]string{"TRAFFIC": {"W2", "W3", "W4"}, "ANALYSIS": {"A1", "A2", "A3"}}
 
 // workloads are those of the names, each once, in the order of their numbers.
 func workloads(names []string) (todo []workload, err error) {
+	if len(names) == 0 {
+		names = []string{"W1"}
+	}
 	wanted := map[string]bool{}
 	for _, name := range names {
-		switch name = strings.ToUpper(strings.TrimSpace(name)); name {
-		case "ANALYSIS":
-			wanted["A1"], wanted["A2"], wanted["A3"] = true, true, true
-		case "W1", "A1", "A2", "A3":
-			wanted[name] = true
-		default:
-			return nil, fmt.Errorf("there is no workload %q; there are W1, A1, A2, A3 and analysis", name)
+		name = strings.ToUpper(strings.TrimSpace(name))
+		one := slices.ContainsFunc(known, func(w workload) bool { return w.name == name })
+		if !one && groups[name] == nil {
+			return nil, fmt.Errorf("there is no workload %q; there are W1, W2, W3, W4, traffic, A1, A2, A3 and analysis", name)
 		}
-	}
-	if len(names) == 0 {
-		wanted["W1"] = true
+		for _, w := range append(groups[name], name) {
+			wanted[w] = true
+		}
 	}
 	for _, w := range known {
 		if wanted[w.name] {
@@ -143,13 +160,27 @@ func workloads(names []string) (todo []workload, err error) {
 	return todo, nil
 }
 
-// releases is workload W1.
-func (b *sandbox) releases(ctx context.Context, all []candidate, o Options, last bool) error {
-	for i, size := range o.Sizes {
+// release is a workload that releases a fleet at once.
+type release struct {
+	name  string
+	sizes []int
+	make  func(namespace, name string, replicas int32) []client.Object
+	ended func(state) bool
+	// bad: the metrics tell against it.
+	bad bool
+}
+
+// releases measures a release of every size with every controller.
+func (b *sandbox) releases(ctx context.Context, w release, all []candidate, o Options, last bool) error {
+	sizes := o.Sizes
+	if len(sizes) == 0 {
+		sizes = Sizes(w.sizes...)
+	}
+	for i, size := range sizes {
 		var results []Result
 		for j, c := range all {
-			last := last && i == len(o.Sizes)-1 && j == len(all)-1
-			r, err := b.measure(ctx, c, size, o, last)
+			last := last && i == len(sizes)-1 && j == len(all)-1
+			r, err := b.measure(ctx, w, c, size, o, last)
 			if err != nil {
 				return fmt.Errorf("measure %s with %d rollouts: %w", c.name, size.Rollouts, err)
 			}
@@ -168,10 +199,10 @@ func (b *sandbox) releases(ctx context.Context, all []candidate, o Options, last
 	return nil
 }
 
-// measure makes one run of W1.
-func (b *sandbox) measure(ctx context.Context, c candidate, size Size, o Options, last bool) (Result, error) {
-	r := Result{Workload: "W1", Controller: c.name, Rollouts: size.Rollouts, Replicas: size.Replicas}
-	f := &fleet{b.client, fmt.Sprintf("%s-w1-%d", c.namespace, size.Rollouts), size}
+// measure makes one run of a release.
+func (b *sandbox) measure(ctx context.Context, w release, c candidate, size Size, o Options, last bool) (Result, error) {
+	r := Result{Workload: w.name, Controller: c.name, Rollouts: size.Rollouts, Replicas: size.Replicas}
+	f := &fleet{b.client, fmt.Sprintf("%s-%s-%d", c.namespace, strings.ToLower(w.name), size.Rollouts), size, w.make, w.ended}
 	if err := b.namespace(ctx, f.namespace); err != nil {
 		return r, err
 	}
@@ -217,7 +248,7 @@ func (b *sandbox) drive(ctx context.Context, p *process.Process, f *fleet, r *Re
 	if _, err := b.quiet(ctx, time.Time{}, o.quiet); err != nil {
 		return err
 	}
-	watch.leave()
+	watch.leave(f.ended)
 	fmt.Fprintf(o.Err, "%s: the image of all is changed at once\n", r.Controller)
 	profiled := profile(ctx, p, o, fmt.Sprintf("%s-%s-%d", r.Workload, r.Controller, r.Rollouts))
 	began, before, around := time.Now(), p.CPU(), ownCPU()
@@ -234,7 +265,23 @@ func (b *sandbox) drive(ctx context.Context, p *process.Process, f *fleet, r *Re
 	r.RSS = round(p.Peak(), 1)
 	t, err := b.quiet(ctx, began, o.quiet)
 	r.take(t)
+	r.told, err = b.told(ctx, f.namespace, began, err)
 	return errors.Join(err, <-profiled, p.Trouble())
+}
+
+// told counts the events of a namespace by their reasons.
+func (b *sandbox) told(ctx context.Context, namespace string, since time.Time, before error) (map[string]int, error) {
+	list := &corev1.EventList{}
+	if err := b.client.List(ctx, list, client.InNamespace(namespace)); before != nil || err != nil {
+		return nil, errors.Join(before, err)
+	}
+	reasons := map[string]int{}
+	for i := range list.Items {
+		if e := &list.Items[i]; !e.CreationTimestamp.Time.Before(since.Truncate(time.Second)) && strings.HasSuffix(e.InvolvedObject.APIVersion, "v1alpha1") {
+			reasons["event "+e.InvolvedObject.Kind+" "+e.Reason]++
+		}
+	}
+	return reasons, nil
 }
 
 func await(ctx context.Context, watch *progress, n int) error {

@@ -25,7 +25,25 @@ type state struct {
 		ObservedGeneration string `json:"observedGeneration"`
 		CurrentPodHash     string `json:"currentPodHash"`
 		StableRS           string `json:"stableRS"`
+		Canary             struct {
+			Weights *struct {
+				Canary struct {
+					Weight int32 `json:"weight"`
+				} `json:"canary"`
+			} `json:"weights"`
+		} `json:"canary"`
 	} `json:"status"`
+}
+
+// takenBack reports whether the release was aborted and all requests are on stable again.
+func (s state) takenBack() bool {
+	w := s.Status.Canary.Weights
+	return s.Status.Abort && s.stands("Degraded") && w != nil && w.Canary.Weight == 0
+}
+
+// paused reports whether the release waits for a person.
+func (s state) paused() bool {
+	return s.stands("Paused") && s.Status.CurrentPodHash != s.Status.StableRS
 }
 
 // healthy reports whether the Rollout runs what it is to run.
@@ -44,7 +62,9 @@ type progress struct {
 	client *http.Client
 	url    string
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// ended is what those that are waited for have come to.
+	ended   func(state) bool
 	states  map[string]state
 	former  map[string]string // the revisions to get away from
 	arrived map[string]string // the revisions of those that have
@@ -57,7 +77,7 @@ func newProgress(config *rest.Config, namespace string) (*progress, error) {
 		return nil, fmt.Errorf("watch rollouts: %w", err)
 	}
 	return &progress{client: c, url: config.Host + "/apis/argoproj.io/v1alpha1/namespaces/" + namespace + "/rollouts?watch=true",
-		states: map[string]state{}, arrived: map[string]string{}, news: make(chan struct{}, 1)}, nil
+		ended: state.healthy, states: map[string]state{}, arrived: map[string]string{}, news: make(chan struct{}, 1)}, nil
 }
 
 // follow reads the watch until the context ends, anew when it breaks off.
@@ -105,19 +125,29 @@ func (p *progress) stream(ctx context.Context) error {
 func (p *progress) see(s state) {
 	name := s.Metadata.Name
 	p.states[name] = s
-	if delete(p.arrived, name); s.healthy() && s.Status.CurrentPodHash != p.former[name] {
+	if delete(p.arrived, name); p.ended(s) && s.Status.CurrentPodHash != p.former[name] {
 		p.arrived[name] = s.Status.CurrentPodHash
 	}
 }
 
-// leave makes wait wait for other revisions than those that run now.
-func (p *progress) leave() {
+// leave makes wait wait for other revisions than those that run now, and for their end.
+func (p *progress) leave(ended func(state) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.former, p.arrived = p.arrived, map[string]string{}
+	p.former, p.arrived, p.ended = p.arrived, map[string]string{}, ended
 }
 
-// wait returns when n Rollouts are healthy and run another revision than at the last leave.
+// then makes wait wait for something else of the revisions that it waited for last.
+func (p *progress) then(ended func(state) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.arrived, p.ended = map[string]string{}, ended
+	for _, s := range p.states {
+		p.see(s)
+	}
+}
+
+// wait returns when n Rollouts have ended with another revision than at the last leave.
 func (p *progress) wait(ctx context.Context, n int) error {
 	for {
 		p.mu.Lock()
@@ -129,7 +159,7 @@ func (p *progress) wait(ctx context.Context, n int) error {
 		select {
 		case <-p.news:
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d rollouts are healthy%s: %w", arrived, n, p.straggler(), context.Cause(ctx))
+			return fmt.Errorf("%d of %d rollouts have ended%s: %w", arrived, n, p.straggler(), context.Cause(ctx))
 		}
 	}
 }
@@ -151,7 +181,7 @@ func (p *progress) reach(ctx context.Context, name string, wanted func(state) bo
 	}
 }
 
-// straggler describes one that is not healthy.
+// straggler describes one that has not ended.
 func (p *progress) straggler() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -32,7 +32,7 @@ type Result struct {
 	// SandboxCPU is what API server, node and all the rest have used meanwhile.
 	SandboxCPU float64 `json:"sandbox_cpu_seconds"`
 
-	names, agents map[string]int
+	names, agents, told map[string]int
 }
 
 // Ratio compares two runs of one workload: ours divided by the other's, so that below 1
@@ -81,7 +81,7 @@ func (r *Result) take(t tally) {
 // table says which requests make up a result, most frequent first.
 func (r *Result) table(out io.Writer) {
 	fmt.Fprintf(out, "%s of %s with %d rollouts, requests per rollout:\n", r.Workload, r.Controller, r.Rollouts)
-	for _, counts := range []map[string]int{r.names, r.agents} {
+	for _, counts := range []map[string]int{r.names, r.told, r.agents} {
 		for _, name := range byCount(counts) {
 			fmt.Fprintf(out, "  %8.2f  %s\n", float64(counts[name])/float64(r.Rollouts), name)
 		}

@@ -80,11 +80,25 @@ type fleet struct {
 	client    client.Client
 	namespace string
 	size      Size
+	// make is one Rollout, with what it needs before it.
+	make func(namespace, name string, replicas int32) []client.Object
+	// ended reports that the release of a Rollout is over.
+	ended func(state) bool
+}
+
+// replicasOnly is a fleet of W1.
+func replicasOnly(namespace, name string, replicas int32) []client.Object {
+	return []client.Object{basic(namespace, name, replicas)}
 }
 
 func (f *fleet) create(ctx context.Context) error {
 	return f.each(func(name string) error {
-		return f.client.Create(ctx, basic(f.namespace, name, f.size.Replicas))
+		for _, o := range f.make(f.namespace, name, f.size.Replicas) {
+			if err := f.client.Create(ctx, o); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
@@ -98,13 +112,14 @@ func (f *fleet) release(ctx context.Context) error {
 // each does something with every Rollout.
 func (f *fleet) each(do func(name string) error) error {
 	return each(f.size.Rollouts, askers, func(i int) error {
-		name := fmt.Sprintf("app-%03d", i)
-		if err := do(name); err != nil {
-			return fmt.Errorf("rollout %s: %w", name, err)
+		if err := do(appName(i)); err != nil {
+			return fmt.Errorf("rollout %s: %w", appName(i), err)
 		}
 		return nil
 	})
 }
+
+func appName(i int) string { return fmt.Sprintf("app-%03d", i) }
 
 // each does something n times, with the numbers from 0, a few at a time.
 func each(n, atATime int, do func(i int) error) error {
