@@ -8,3 +8,8 @@ import "embed"
 //
 //go:embed crd manager rbac
 var Files embed.FS
+
+// Guard are the policies below guard, which are installed only where they are wanted.
+//
+//go:embed guard
+var Guard embed.FS

@@ -16,3 +16,5 @@ controller_gen rbac:roleName=penstock-controller "paths={./internal/kube,./inter
 go run ./hack/reasons docs/reasons.md internal/rollout/reason.go internal/experiment/reason.go
 go run ./hack/cover
 go run ./hack/nodata
+mkdir -p config/guard
+go run ./hack/guard config/guard

@@ -34,6 +34,8 @@ type apiServer struct {
 	statusless bool
 	// deny answers a request by its "METHOD path" with this HTTP status.
 	deny map[string]int
+	// groups are the API groups that it tells of.
+	groups []string
 
 	mu      sync.Mutex
 	objects map[string]*unstructured.Unstructured // by path
@@ -157,6 +159,15 @@ func (s *apiServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if u := s.objects[r.URL.Path]; u != nil {
 		return answer(r, u), nil
+	}
+	if r.URL.Path == "/apis" && s.groups != nil {
+		list := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "APIGroupList"}}
+		var all []any
+		for _, g := range s.groups {
+			all = append(all, map[string]any{"name": g, "versions": []any{}})
+		}
+		list.Object["groups"] = all
+		return answer(r, list), nil
 	}
 	if kind, ok := listKinds[path.Base(r.URL.Path)]; ok {
 		list := &unstructured.UnstructuredList{}

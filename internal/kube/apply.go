@@ -30,7 +30,7 @@ func (r *Rollouts) Apply(ctx context.Context, s Seen, p rollout.Plan) error {
 			r.tell(s.Rollout, n)
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, r.giveBack(ctx, &s, &p))...)
 }
 
 func (r *Rollouts) apply(ctx context.Context, s *Seen, a rollout.Action) error {

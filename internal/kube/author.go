@@ -31,7 +31,13 @@ type author struct {
 	version, manager string
 	// since is when this version was first seen, or long before that when it was written.
 	since time.Time
+	// lent: fields of the object are ours, and a GitOps tool manages the rest.
+	lent bool
 }
+
+// gitOps are the managers of tools that compare what is there with what is in Git. Whoever
+// applies on the server's side does so too.
+var gitOps = []string{"argocd-controller", "argocd-application-controller", "kustomize-controller", "helm-controller"}
 
 // Note takes the author from an object on its way into a cache, before its managedFields go.
 func (a *Authors) Note(in any) {
@@ -43,6 +49,7 @@ func (a *Authors) Note(in any) {
 	if !found {
 		return
 	}
+	writer.lent = lent(u.GetManagedFields())
 	now := clock(a.Now)
 	if writer.version = u.GetResourceVersion(); now.Sub(writer.since) < 2*time.Second {
 		writer.since = now // the API server's times are whole seconds
@@ -67,6 +74,15 @@ func lastWriter(list []metav1.ManagedFieldsEntry) (w author, found bool) {
 	return w, found
 }
 
+// lent reports that an object which a GitOps tool manages has fields of ours.
+func lent(list []metav1.ManagedFieldsEntry) bool {
+	return slices.ContainsFunc(list, isOurs) && slices.ContainsFunc(list, func(e metav1.ManagedFieldsEntry) bool {
+		return !isOurs(e) && (e.Operation == metav1.ManagedFieldsOperationApply || slices.Contains(gitOps, e.Manager))
+	})
+}
+
+func isOurs(e metav1.ManagedFieldsEntry) bool { return e.Manager == Manager && e.Subresource == "" }
+
 func clock(now func() time.Time) time.Time {
 	if now == nil {
 		return time.Now()
@@ -85,6 +101,16 @@ func (a *Authors) of(object, version string) author {
 		return w
 	}
 	return author{}
+}
+
+// lends reports whether an object that a GitOps tool manages has fields of ours.
+func (a *Authors) lends(object string) bool {
+	if a == nil {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last[object].lent
 }
 
 // forget drops an object that is gone.

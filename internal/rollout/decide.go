@@ -3,6 +3,8 @@ package rollout
 import (
 	"slices"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Decide answers what to do about one Rollout, given everything that is known of it.
@@ -16,8 +18,8 @@ func Decide(s Snapshot) Plan {
 	}
 	g := decideGoal(v)
 	p := Plan{Actions: upkeep(v)}
-	p.move(v, g)
 	t, acts := runs(v)
+	p.move(v, v.judged(t), g)
 	p.Actions = append(p.Actions, acts...)
 	p.Actions = append(p.Actions, metadata(v)...)
 	p.Actions = append(p.Actions, affinities(v)...)
@@ -41,9 +43,26 @@ func Decide(s Snapshot) Plan {
 	return p
 }
 
-// move adds what changes pods and traffic.
-func (p *Plan) move(v *view, g goal) {
-	shares, why := split(v, g)
+// judged is how traffic is to be seen: as in an abort, from the pass on that sees the verdict
+// against the revision. That it is an abort is only being written (L4), but no request should
+// wait for that: whatever comes in between, the next pass finds the same verdict.
+func (v *view) judged(t tests) *view {
+	if v.mode != stepping || v.express == expressFull || v.express == expressWindow || failed(t) == "" {
+		return v
+	}
+	s := *v.Snapshot
+	at := metav1.NewTime(s.Now)
+	s.Status.Abort, s.Status.AbortedAt = true, &at
+	return newView(&s)
+}
+
+// move adds what changes pods and traffic; the latter as seen by on.
+func (p *Plan) move(v, on *view, g goal) {
+	way := g
+	if on != v {
+		way = decideGoal(on)
+	}
+	shares, why := split(on, way)
 	shares, held := v.guard(shares)
 	v.plan(shares)
 	pods, notes := capacity(v, g)
@@ -90,7 +109,7 @@ func (p *Plan) moves() bool {
 func invalid(v *view) Plan {
 	p := Plan{Status: invalidStatus(v), Notes: []Note{{Waiting, InvalidSpec, v.Invalid}}}
 	if one := v.Spec.Strategy; v.mode == aborted && (one.Canary == nil) != (one.BlueGreen == nil) {
-		p.move(v, decideGoal(v))
+		p.move(v, v, decideGoal(v))
 		p.Wake = wake(v, &p)
 	}
 	return p
