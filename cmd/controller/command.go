@@ -77,6 +77,7 @@ func (f *flags) add(s *pflag.FlagSet) {
 	s.IntVar(&f.klogLevel, "kloglevel", 0, "verbosity of the Kubernetes client")
 	s.StringVar(&o.IstioAPIVersion, "istio-api-version", "v1alpha3", "version of networking.istio.io")
 	s.StringVar(&o.SMIVersion, "traffic-split-api-version", "v1alpha1", "version of TrafficSplit: v1alpha1, v1alpha2 or v1alpha3")
+	s.StringArrayVar(&o.ALBClasses, "alb-ingress-classes", []string{"alb"}, "Ingress classes of AWS load balancers, whose Ingresses are cleaned up after Rollouts that are gone")
 	s.StringVar(&o.TraefikGroup, "traefik-api-group", "traefik.io", "group of TraefikService")
 	s.StringVar(&f.traefikVersion, "traefik-api-version", "traefik.io/v1alpha1", "version of TraefikService, with or without its group")
 	s.DurationVar(&f.rolloutSettle, "settle", 0, "how long proxies that do not report may lag behind a route change; 0 means each router's default")
@@ -96,7 +97,6 @@ func (f *flags) addUnused(s *pflag.FlagSet) {
 	} {
 		f.without.String(name, "", "accepted and ignored")
 	}
-	f.without.StringArray("alb-ingress-classes", nil, "accepted and ignored")
 	f.without.StringArray("nginx-ingress-classes", nil, "accepted and ignored")
 	for _, name := range []string{"self-service-notification-enabled", "aws-verify-target-group", "alb-verify-weight"} {
 		f.without.Bool(name, false, "accepted and ignored")

@@ -130,6 +130,7 @@ func TestTablesAreUnambiguous(t *testing.T) {
 		section *v1alpha1.RolloutTrafficRouting
 		want    string
 	}{{istio, "istio"}, {gateway, "gatewayapi"}, {&v1alpha1.RolloutTrafficRouting{Traefik: &v1alpha1.TraefikTrafficRouting{}}, "traefik"},
+		{&v1alpha1.RolloutTrafficRouting{ALB: &v1alpha1.ALBTrafficRouting{}}, "alb"},
 		{&v1alpha1.RolloutTrafficRouting{Apisix: &v1alpha1.ApisixTrafficRouting{}}, "apisix"},
 		{&v1alpha1.RolloutTrafficRouting{Nginx: &v1alpha1.NginxTrafficRouting{}}, "nginx"},
 		{&v1alpha1.RolloutTrafficRouting{SMI: &v1alpha1.SMITrafficRouting{}}, "smi"}, {&v1alpha1.RolloutTrafficRouting{}, ""}, {nil, ""}} {

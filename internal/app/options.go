@@ -52,6 +52,9 @@ type Options struct {
 	TraefikGroup, TraefikVersion string
 	// SMIVersion is that of TrafficSplit; v1alpha1.
 	SMIVersion string
+	// ALBClasses are the Ingress classes of AWS load balancers, whose Ingresses are cleaned up
+	// after Rollouts that are gone; alb.
+	ALBClasses []string
 	// PrometheusAddress is for metrics that name none.
 	PrometheusAddress string
 	// MetricNetworks may be asked by metrics although they are link-local or the API
@@ -102,7 +105,7 @@ func (o Options) withDefaults() Options {
 		o.Providers = Providers
 	}
 	if o.Routers == nil {
-		says := RouterOptions{IstioAPIVersion: o.IstioAPIVersion, TraefikGroup: o.TraefikGroup, TraefikVersion: o.TraefikVersion, SMIVersion: o.SMIVersion, Settle: o.Settle}
+		says := RouterOptions{IstioAPIVersion: o.IstioAPIVersion, TraefikGroup: o.TraefikGroup, TraefikVersion: o.TraefikVersion, SMIVersion: o.SMIVersion, ALBClasses: o.ALBClasses, Settle: o.Settle}
 		o.Routers = func(r client.Reader, w client.Client) []kube.Routing { return Routers(r, w, says) }
 	}
 	return o

@@ -25,13 +25,13 @@ func (p *problems) unsupported(s *v1alpha1.RolloutSpec) {
 }
 
 func (p *problems) unsupportedRouters(tr *v1alpha1.RolloutTrafficRouting, at *field.Path) {
-	const mend = "use istio, nginx, smi, traefik, apisix, or the plugin " + gatewayPlugin
+	const mend = "use istio, nginx, alb, smi, traefik, apisix, or the plugin " + gatewayPlugin
 	_, gateway := tr.Plugins[gatewayPlugin]
 	var run []string
 	for _, r := range []struct {
 		set  bool
 		name string
-	}{{tr.Istio != nil, "istio"}, {tr.Nginx != nil, "nginx"}, {tr.SMI != nil, "smi"}, {tr.Traefik != nil, "traefik"}, {tr.Apisix != nil, "apisix"}, {gateway, gatewayPlugin}} {
+	}{{tr.Istio != nil, "istio"}, {tr.Nginx != nil, "nginx"}, {tr.ALB != nil, "alb"}, {tr.SMI != nil, "smi"}, {tr.Traefik != nil, "traefik"}, {tr.Apisix != nil, "apisix"}, {gateway, gatewayPlugin}} {
 		if r.set {
 			run = append(run, r.name)
 		}
@@ -44,7 +44,6 @@ func (p *problems) unsupportedRouters(tr *v1alpha1.RolloutTrafficRouting, at *fi
 		set  bool
 		name string
 	}{
-		{tr.ALB != nil, "alb"},
 		{tr.Ambassador != nil, "ambassador"},
 		{tr.AppMesh != nil, "appMesh"},
 	} {
