@@ -22,7 +22,6 @@ import (
 	"github.com/penstock-io/penstock/internal/experiment"
 	"github.com/penstock-io/penstock/internal/kube"
 	"github.com/penstock-io/penstock/internal/loop"
-	"github.com/penstock-io/penstock/internal/metric/awsauth"
 	"github.com/penstock-io/penstock/internal/metric/outbound"
 	"github.com/penstock-io/penstock/internal/plugin"
 	"github.com/penstock-io/penstock/internal/rollout"
@@ -116,6 +115,9 @@ func (a *App) assemble() error {
 	}
 	rollouts.Routers, rollouts.Events, rollouts.Watch, rollouts.Namespaced = routers, a.events, watcher.Ensure, watcher.Namespaced
 	rollouts.Sets = watcher.Sets
+	if o.verifier != nil {
+		o.verifier.Wake = watcher.Wake
+	}
 	a.plugins = kube.NewPlugins(o.PluginWorkers, o.Now)
 	a.plugins.Table, a.plugins.Disabled, a.plugins.Wake = o.StepPlugins, o.DisabledStepPlugins, watcher.Wake
 	rollouts.Plugins = a.plugins
@@ -135,7 +137,7 @@ func (a *App) assemble() error {
 	a.metricPlugins = metricPlugins(clients.Live, own, secrets, o.Logger)
 	a.pool.Providers = o.Providers(Sources{
 		Jobs: jobs, Client: outbound.New(guard(o.RESTConfig, o.MetricNetworks, os.Getenv)), Env: os.Getenv,
-		Secrets: secrets, PrometheusAddress: o.PrometheusAddress, Plugins: a.metricPlugins, AWS: awsauth.New(nil),
+		Secrets: secrets, PrometheusAddress: o.PrometheusAddress, Plugins: a.metricPlugins, AWS: o.aws,
 	})
 	a.pool.Wake = a.waker(measured)
 	runs := &kube.Runs{Clients: clients, Pool: a.pool}
@@ -168,7 +170,14 @@ func (a *App) measure(ctx context.Context) error {
 	a.pool.Close()
 	a.plugins.Close()
 	a.metricPlugins.Close()
+	a.closeVerifier()
 	return nil
+}
+
+func (a *App) closeVerifier() {
+	if v := a.options.verifier; v != nil {
+		v.Close()
+	}
 }
 
 // waker passes keys on to the queue of runs, until the pool ends.
@@ -190,6 +199,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer a.metricPlugins.Close()
 	defer a.pool.Close()
 	defer a.plugins.Close()
+	defer a.closeVerifier()
 	if err := a.manager.Start(ctx); err != nil {
 		return fmt.Errorf("run the controller: %w", err)
 	}

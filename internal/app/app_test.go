@@ -147,6 +147,13 @@ func TestTablesAreUnambiguous(t *testing.T) {
 			t.Errorf("section %+v is for %q, want %q", c.section, got, c.want)
 		}
 	}
+	verifier := Options{VerifyTargetGroups: true}.withDefaults().verifier
+	defer verifier.Close()
+	for _, r := range Routers(nil, nil, RouterOptions{ALBVerifier: verifier}) {
+		if r.Name == "alb" && !r.Verifies {
+			t.Error("with --aws-verify-target-group the router of AWS does not vouch for anything")
+		}
+	}
 	pick := func(p v1alpha1.MetricProvider) (names []string) {
 		for _, m := range Providers(Sources{}) {
 			if m.Uses(&p) {

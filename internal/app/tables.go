@@ -38,6 +38,8 @@ type RouterOptions struct {
 	SMIVersion string
 	// ALBClasses are the Ingress classes of AWS load balancers.
 	ALBClasses []string
+	// ALBVerifier makes AWS load balancers confirm their weights; nil means a settle time.
+	ALBVerifier *alb.Verifier
 	// Settle is how long a data plane that does not report may lag behind; 0 means each
 	// router's own default.
 	Settle time.Duration
@@ -47,7 +49,7 @@ type RouterOptions struct {
 func Routers(reader client.Reader, writer client.Client, o RouterOptions) []kube.Routing {
 	is := istio.Options{APIVersion: o.IstioAPIVersion, Settle: o.Settle}
 	gw := gatewayapi.Options{Settle: o.Settle}
-	lb := alb.Options{Settle: o.Settle, Classes: o.ALBClasses}
+	lb := alb.Options{Settle: o.Settle, Classes: o.ALBClasses, Verifier: o.ALBVerifier}
 	ax := apisix.Options{Settle: o.Settle}
 	ng := nginx.Options{Settle: o.Settle}
 	sm := smi.Options{Version: o.SMIVersion, Settle: o.Settle}
@@ -58,7 +60,7 @@ func Routers(reader client.Reader, writer client.Client, o RouterOptions) []kube
 		{Name: "gatewayapi", Uses: gatewayapi.Uses, Objects: gatewayapi.Objects, Kinds: gw.Kinds(),
 			Router: gatewayapi.New(reader, writer, gw), Verifies: true},
 		{Name: "alb", Uses: alb.Uses, Objects: alb.Objects, Kinds: lb.Kinds(),
-			Router: alb.New(reader, writer, lb), Signed: lb.Signed(), Owners: lb.Owners, Release: alb.Release},
+			Router: alb.New(reader, writer, lb), Signed: lb.Signed(), Owners: lb.Owners, Release: alb.Release, Verifies: lb.Verifier != nil},
 		{Name: "apisix", Uses: apisix.Uses, Objects: apisix.Objects, Kinds: ax.Kinds(), Router: apisix.New(reader, writer, ax)},
 		{Name: "nginx", Uses: nginx.Uses, Objects: nginx.Objects, Kinds: ng.Kinds(), Router: nginx.New(reader, writer, ng)},
 		{Name: "smi", Uses: smi.Uses, Objects: sm.Objects, Kinds: sm.Kinds(), Router: smi.New(reader, writer, sm)},

@@ -27,6 +27,7 @@ func (r *Rollouts) leave(ctx context.Context, key loop.Key, missing bool) error 
 	delete(r.histories, key)
 	delete(r.refused, key)
 	delete(r.kept, key)
+	delete(r.relayed, key)
 	uid, known := r.known[key]
 	if missing { // one that is only marked for deletion comes once more
 		delete(r.routed, key)

@@ -66,6 +66,8 @@ type Rollouts struct {
 	// known are the Rollouts that have been seen, kept the pods that could not be evicted.
 	known map[loop.Key]types.UID
 	kept  map[loop.Key]map[types.UID]time.Time
+	// relayed are the notes that were told and still stand.
+	relayed map[loop.Key]map[string][]traffic.Note
 }
 
 // refusal is a ReplicaSet that could not be created; invalid for good, until the template
@@ -114,7 +116,7 @@ type Seen struct {
 // NewRollouts makes the observer and applier of Rollouts.
 func NewRollouts(c Clients) *Rollouts {
 	return &Rollouts{Clients: c, histories: map[loop.Key]traffic.History{}, routed: map[loop.Key]routed{}, refused: map[loop.Key]refusal{},
-		known: map[loop.Key]types.UID{}, kept: map[loop.Key]map[types.UID]time.Time{}}
+		known: map[loop.Key]types.UID{}, kept: map[loop.Key]map[types.UID]time.Time{}, relayed: map[loop.Key]map[string][]traffic.Note{}}
 }
 
 // Observe reads everything about one Rollout. It writes only when it adopts a

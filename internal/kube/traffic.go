@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/loop"
@@ -127,7 +128,8 @@ func (r *Rollouts) observeRoutes(ctx context.Context, s *Seen, services map[stri
 		s.unroutable(err)
 		return
 	}
-	s.routes, snap.Pinned = o.Problem, o.Pinned
+	s.routes, snap.Pinned, snap.ALBs = o.Problem, o.Pinned, o.ALBs
+	r.relay(s.Rollout, byRouter, o.Notes)
 	written, err := r.pinned(ctx, s.target, o, services)
 	if err != nil {
 		s.trouble(snap.Now, err)
@@ -137,6 +139,36 @@ func (r *Rollouts) observeRoutes(ctx context.Context, s *Seen, services map[stri
 		return
 	}
 	r.see(s, written, o)
+}
+
+// Who has notes for the user.
+const (
+	byRouter  = "router"
+	byTargets = "targets"
+)
+
+// relay tells each note once, for as long as it stands.
+func (r *Rollouts) relay(ro *v1alpha1.Rollout, by string, notes []traffic.Note) {
+	key := client.ObjectKeyFromObject(ro)
+	r.mu.Lock()
+	before := r.relayed[key][by]
+	if len(notes) > 0 && r.relayed[key] == nil {
+		r.relayed[key] = map[string][]traffic.Note{}
+	}
+	if r.relayed[key] != nil {
+		r.relayed[key][by] = notes
+	}
+	r.mu.Unlock()
+	for _, n := range notes {
+		if slices.Contains(before, n) {
+			continue
+		}
+		kind := rollout.Event
+		if n.Warning {
+			kind = rollout.Warning
+		}
+		r.tell(ro, rollout.Note{Kind: kind, Reason: rollout.Reason(n.Reason), Message: n.Message})
+	}
 }
 
 // see brings the written split into the history of what may still be live.

@@ -42,6 +42,8 @@ type Snapshot struct {
 	// Verifies: the router can vouch for the data plane; status.canary.weights.verified
 	// is then filled.
 	Verifies bool
+	// ALBs are the load balancers that the router has found; nil leaves the status as it is.
+	ALBs []v1alpha1.ALBStatus
 	// SettledAt is when the written split counts as followed; zero if it already is.
 	SettledAt time.Time
 	// Runs are the AnalysisRuns of this Rollout, Experiments its Experiments.

@@ -2,12 +2,14 @@ package alb
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -23,6 +25,9 @@ var ingress = schema.GroupVersionKind{Group: "networking.k8s.io", Version: "v1",
 type Options struct {
 	// Settle is how long the load balancer may lag behind a write; default 2 s.
 	Settle time.Duration
+	// Verifier asks AWS what holds, and a split counts as followed when AWS says so; nil means
+	// that Settle counts.
+	Verifier *Verifier
 	// Classes are the Ingress classes whose Ingresses are looked through for annotations that
 	// a rollout has left behind; default alb. An Ingress that a rollout names may be of any.
 	Classes []string
@@ -30,7 +35,50 @@ type Options struct {
 
 // New makes the router.
 func New(reader client.Reader, writer client.Client, o Options) traffic.Router {
-	return objects.New(reader, writer, planOf, o.Settle)
+	v := o.Verifier
+	if v == nil {
+		return objects.New(reader, writer, planOf, o.Settle)
+	}
+	return verifying{objects.New(reader, writer, v.planOf, o.Settle), v}
+}
+
+// verifying is a router that AWS answers for.
+type verifying struct {
+	traffic.Router
+	verifier *Verifier
+}
+
+// Apply implements traffic.Router. Whoever lets go has no more questions.
+func (r verifying) Apply(ctx context.Context, t traffic.Target, s traffic.Split) (traffic.Written, error) {
+	if s.IsZero() {
+		r.verifier.Forget(types.NamespacedName{Namespace: t.Namespace, Name: t.Name})
+	}
+	return r.Router.Apply(ctx, t, s) //nolint:wrapcheck // it is the router's own
+}
+
+// planOf is the plan of a router that AWS answers for.
+func (v *Verifier) planOf(t traffic.Target) objects.Plan {
+	p := planOf(t)
+	if p.Problem != "" {
+		return p
+	}
+	names := make([]string, len(p.Objects))
+	for i, o := range p.Objects {
+		names[i] = o.Name
+	}
+	p.Prove = func(o *traffic.Observation, have []map[string]any) {
+		settle := o.Settle
+		o.Settle = unproven
+		q := questionOf(deskOf(t), o.Written, names, have)
+		if q == nil {
+			return
+		}
+		proof := v.weights(types.NamespacedName{Namespace: t.Namespace, Name: t.Name}, *q)
+		if o.ALBs, o.Notes, o.Confirmed = proof.ALBs, proof.Notes, proof.Holds; o.Confirmed {
+			o.Settle = settle
+		}
+	}
+	return p
 }
 
 // Uses reports whether the rollout routes with an AWS load balancer.
