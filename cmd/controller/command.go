@@ -80,6 +80,7 @@ func (f *flags) add(s *pflag.FlagSet) {
 	s.StringArrayVar(&o.ALBClasses, "alb-ingress-classes", []string{"alb"}, "Ingress classes of AWS load balancers, whose Ingresses are cleaned up after Rollouts that are gone")
 	s.BoolVar(&o.VerifyTargetGroups, "aws-verify-target-group", false, "ask AWS whether its load balancers serve what was written, and go on only then")
 	s.BoolVar(&o.VerifyTargetGroups, "alb-verify-weight", false, "the same, in its former name")
+	s.StringVar(&o.BindingVersion, "aws-target-group-binding-api-version", "elbv2.k8s.aws/v1beta1", "group and version of TargetGroupBinding")
 	s.StringVar(&o.ALBTag, "alb-tag-key-resource-id", "ingress.k8s.aws/resource", "key of the tag that names the Service of a target group")
 	s.StringVar(&o.TraefikGroup, "traefik-api-group", "traefik.io", "group of TraefikService")
 	s.StringVar(&f.traefikVersion, "traefik-api-version", "traefik.io/v1alpha1", "version of TraefikService, with or without its group")
@@ -95,7 +96,7 @@ func (f *flags) add(s *pflag.FlagSet) {
 func (f *flags) addUnused(s *pflag.FlagSet) {
 	for _, name := range []string{
 		"ingress-threads", "ephemeral-metadata-threads", "ephemeral-metadata-update-pod-retries",
-		"aws-target-group-binding-api-version", "ambassador-api-version",
+		"ambassador-api-version",
 		"appmesh-crd-version", "ingress-api-version",
 	} {
 		f.without.String(name, "", "accepted and ignored")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	kubeevent "sigs.k8s.io/controller-runtime/pkg/event"
@@ -117,6 +118,10 @@ func (a *App) assemble() error {
 	rollouts.Sets = watcher.Sets
 	if o.verifier != nil {
 		o.verifier.Wake = watcher.Wake
+		rollouts.TargetGroups = o.verifier
+		if rollouts.Binding, err = binding(o.BindingVersion); err != nil {
+			return fmt.Errorf("make the controller: %w", err)
+		}
 	}
 	a.plugins = kube.NewPlugins(o.PluginWorkers, o.Now)
 	a.plugins.Table, a.plugins.Disabled, a.plugins.Wake = o.StepPlugins, o.DisabledStepPlugins, watcher.Wake
@@ -172,6 +177,18 @@ func (a *App) measure(ctx context.Context) error {
 	a.metricPlugins.Close()
 	a.closeVerifier()
 	return nil
+}
+
+// binding is the kind TargetGroupBinding of a version, "group/version"; "" means the default.
+func binding(version string) (schema.GroupVersionKind, error) {
+	if version == "" {
+		return kube.DefaultBinding, nil
+	}
+	gv, err := schema.ParseGroupVersion(version)
+	if err != nil || gv.Group == "" || gv.Version == "" {
+		return schema.GroupVersionKind{}, fmt.Errorf("version %q of TargetGroupBinding: want a group and a version, such as %s", version, kube.DefaultBinding.GroupVersion())
+	}
+	return gv.WithKind(kube.DefaultBinding.Kind), nil
 }
 
 func (a *App) closeVerifier() {

@@ -123,6 +123,17 @@ func TestLeaseIsNamedForTheInstance(t *testing.T) {
 	}
 }
 
+func TestVersionsOfTargetGroupBinding(t *testing.T) {
+	for version, want := range map[string]string{
+		"": "elbv2.k8s.aws/v1beta1", "elbv2.k8s.aws/v1": "elbv2.k8s.aws/v1", "v1": "", "a/b/c": "", "elbv2.k8s.aws/": "",
+	} {
+		got, err := binding(version)
+		if (err != nil) != (want == "") || err == nil && got.GroupVersion().String() != want {
+			t.Errorf("%q: %v %v", version, got, err)
+		}
+	}
+}
+
 func TestTablesAreUnambiguous(t *testing.T) {
 	istio := &v1alpha1.RolloutTrafficRouting{Istio: &v1alpha1.IstioTrafficRouting{}}
 	gateway := &v1alpha1.RolloutTrafficRouting{Plugins: map[string]json.RawMessage{"argoproj-labs/gatewayAPI": json.RawMessage(`{}`)}}

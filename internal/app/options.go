@@ -65,6 +65,8 @@ type Options struct {
 	VerifyTargetGroups bool
 	ALBTag             string
 	VerifyInterval     time.Duration
+	// BindingVersion is that of TargetGroupBinding; elbv2.k8s.aws/v1beta1.
+	BindingVersion string
 	// PrometheusAddress is for metrics that name none.
 	PrometheusAddress string
 	// MetricNetworks may be asked by metrics although they are link-local or the API

@@ -37,6 +37,9 @@ func (r *Rollouts) leave(ctx context.Context, key loop.Key, missing bool) error 
 	if r.Plugins != nil {
 		r.Plugins.forget(key)
 	}
+	if r.TargetGroups != nil {
+		r.TargetGroups.Forget(key)
+	}
 	if known && missing {
 		ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: uid}}
 		r.tell(ro, rollout.Note{Kind: rollout.Event, Reason: rollout.RolloutDeleted,

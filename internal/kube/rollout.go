@@ -54,6 +54,10 @@ type Rollouts struct {
 	Durations *Durations
 	// Plugins calls the step plugins; nil when there are none to call.
 	Plugins *Plugins
+	// TargetGroups asks AWS about the targets of load balancers; nil asks nobody. Binding is
+	// the version of TargetGroupBinding; empty for DefaultBinding.
+	TargetGroups TargetGroups
+	Binding      schema.GroupVersionKind
 	// Sets reads the ReplicaSets that workloadRefs name; nil means Reader.
 	Sets client.Reader
 	// Watch makes changes of further kinds wake their Rollouts; nil when nothing is watched.
@@ -159,6 +163,7 @@ func (r *Rollouts) Observe(ctx context.Context, key loop.Key, now time.Time) (Se
 	services := r.observeServices(ctx, &s)
 	s.services = services
 	r.observeTraffic(ctx, &s, services)
+	r.observeTargets(ctx, &s)
 	if err := r.observeExperiments(ctx, &s); err != nil {
 		return Seen{}, err
 	}

@@ -104,8 +104,16 @@ func (v *Verifier) weights(rollout types.NamespacedName, q question) traffic.Pro
 }
 
 // Targets says whether target groups are known to serve the endpoints of a Rollout's Service.
+// An empty list ends the questions about them.
 func (v *Verifier) Targets(rollout types.NamespacedName, list []traffic.TargetGroup) traffic.Proof {
-	return v.put(subject{rollout, "targets"}, identity(list), func(ctx context.Context) (traffic.Proof, error) {
+	about := subject{rollout, "targets"}
+	if len(list) == 0 {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.drop(about)
+		return traffic.Proof{Holds: true}
+	}
+	return v.put(about, identity(list), func(ctx context.Context) (traffic.Proof, error) {
 		return answerTargets(ctx, v.cloud, list)
 	})
 }
@@ -114,11 +122,17 @@ func (v *Verifier) Targets(rollout types.NamespacedName, list []traffic.TargetGr
 func (v *Verifier) Forget(rollout types.NamespacedName) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for s, p := range v.pursued {
+	for s := range v.pursued {
 		if s.rollout == rollout {
-			p.cancel()
-			delete(v.pursued, s)
+			v.drop(s)
 		}
+	}
+}
+
+func (v *Verifier) drop(s subject) {
+	if p := v.pursued[s]; p != nil {
+		p.cancel()
+		delete(v.pursued, s)
 	}
 }
 
@@ -161,8 +175,7 @@ func (v *Verifier) put(s subject, id string, ask func(context.Context) (traffic.
 func (v *Verifier) sweep() {
 	for s, p := range v.pursued {
 		if time.Since(p.put) > idle {
-			p.cancel()
-			delete(v.pursued, s)
+			v.drop(s)
 		}
 	}
 }
