@@ -116,12 +116,8 @@ func (a *App) assemble() error {
 	}
 	rollouts.Routers, rollouts.Events, rollouts.Watch, rollouts.Namespaced = routers, a.events, watcher.Ensure, watcher.Namespaced
 	rollouts.Sets = watcher.Sets
-	if o.verifier != nil {
-		o.verifier.Wake = watcher.Wake
-		rollouts.TargetGroups = o.verifier
-		if rollouts.Binding, err = binding(o.BindingVersion); err != nil {
-			return fmt.Errorf("make the controller: %w", err)
-		}
+	if err := o.verify(rollouts, watcher); err != nil {
+		return err
 	}
 	a.plugins = kube.NewPlugins(o.PluginWorkers, o.Now)
 	a.plugins.Table, a.plugins.Disabled, a.plugins.Wake = o.StepPlugins, o.DisabledStepPlugins, watcher.Wake
@@ -177,6 +173,16 @@ func (a *App) measure(ctx context.Context) error {
 	a.metricPlugins.Close()
 	a.closeVerifier()
 	return nil
+}
+
+// verify lets AWS answer for the load balancers of Rollouts, if it is to be asked.
+func (o Options) verify(rollouts *kube.Rollouts, watcher *kube.Watcher) (err error) {
+	if o.verifier == nil {
+		return nil
+	}
+	o.verifier.Wake, rollouts.TargetGroups = watcher.Wake, o.verifier
+	rollouts.Binding, err = binding(o.BindingVersion)
+	return err
 }
 
 // binding is the kind TargetGroupBinding of a version, "group/version"; "" means the default.
