@@ -77,6 +77,11 @@ func (f *flags) add(s *pflag.FlagSet) {
 	s.IntVar(&f.klogLevel, "kloglevel", 0, "verbosity of the Kubernetes client")
 	s.StringVar(&o.IstioAPIVersion, "istio-api-version", "v1alpha3", "version of networking.istio.io")
 	s.StringVar(&o.SMIVersion, "traffic-split-api-version", "v1alpha1", "version of TrafficSplit: v1alpha1, v1alpha2 or v1alpha3")
+	s.StringArrayVar(&o.ALBClasses, "alb-ingress-classes", []string{"alb"}, "Ingress classes of AWS load balancers, whose Ingresses are cleaned up after Rollouts that are gone")
+	s.BoolVar(&o.VerifyTargetGroups, "aws-verify-target-group", false, "ask AWS whether its load balancers serve what was written, and go on only then")
+	s.BoolVar(&o.VerifyTargetGroups, "alb-verify-weight", false, "the same, in its former name")
+	s.StringVar(&o.BindingVersion, "aws-target-group-binding-api-version", "elbv2.k8s.aws/v1beta1", "group and version of TargetGroupBinding")
+	s.StringVar(&o.ALBTag, "alb-tag-key-resource-id", "ingress.k8s.aws/resource", "key of the tag that names the Service of a target group")
 	s.StringVar(&o.TraefikGroup, "traefik-api-group", "traefik.io", "group of TraefikService")
 	s.StringVar(&f.traefikVersion, "traefik-api-version", "traefik.io/v1alpha1", "version of TraefikService, with or without its group")
 	s.DurationVar(&f.rolloutSettle, "settle", 0, "how long proxies that do not report may lag behind a route change; 0 means each router's default")
@@ -91,16 +96,13 @@ func (f *flags) add(s *pflag.FlagSet) {
 func (f *flags) addUnused(s *pflag.FlagSet) {
 	for _, name := range []string{
 		"ingress-threads", "ephemeral-metadata-threads", "ephemeral-metadata-update-pod-retries",
-		"aws-target-group-binding-api-version", "alb-tag-key-resource-id", "ambassador-api-version",
+		"ambassador-api-version",
 		"appmesh-crd-version", "ingress-api-version",
 	} {
 		f.without.String(name, "", "accepted and ignored")
 	}
-	f.without.StringArray("alb-ingress-classes", nil, "accepted and ignored")
 	f.without.StringArray("nginx-ingress-classes", nil, "accepted and ignored")
-	for _, name := range []string{"self-service-notification-enabled", "aws-verify-target-group", "alb-verify-weight"} {
-		f.without.Bool(name, false, "accepted and ignored")
-	}
+	f.without.Bool("self-service-notification-enabled", false, "accepted and ignored")
 	f.without.VisitAll(func(x *pflag.Flag) { x.Hidden = true })
 	s.AddFlagSet(f.without)
 	s.StringSliceVar(&f.controllers, "controllers", nil, "accepted for compatibility; all controllers always run")
@@ -150,6 +152,7 @@ func (f *flags) toOptions(logger logr.Logger) (app.Options, error) {
 	o.Resync = time.Duration(f.resync) * time.Second
 	o.MetricsAddress, o.HealthAddress = address(f.metricsPort), address(f.healthzPort)
 	o.PrometheusAddress = os.Getenv("ARGO_ROLLOUTS_PROMETHEUS_ADDRESS")
+	o.VerifyInterval = verifyInterval(os.Getenv(intervalEnv), logger)
 	o.MeasureWorkers, o.Settle, o.MeasureTimeout = o.AnalysisWorkers, f.rolloutSettle, f.runTimeout
 	o.TraefikVersion = f.traefikVersion[strings.LastIndexByte(f.traefikVersion, '/')+1:]
 	namespace, _, err := cluster.Namespace()
@@ -163,6 +166,23 @@ func (f *flags) toOptions(logger logr.Logger) (app.Options, error) {
 		o.LeaseNamespace = cmp.Or(o.LeaseNamespace, namespace)
 	}
 	return o, nil
+}
+
+// intervalEnv is the time between two tries to have a load balancer confirm, in seconds.
+const intervalEnv = "ROLLOUT_VERIFY_RETRY_INTERVAL"
+
+// verifyInterval reads it; 0 leaves the default. It has never had an effect in the published
+// controller, so what cannot be read stops nobody.
+func verifyInterval(text string, logger logr.Logger) time.Duration {
+	if text == "" {
+		return 0
+	}
+	seconds, err := strconv.Atoi(text)
+	if err != nil || seconds < 1 || seconds > 24*60*60 {
+		logger.Info("this variable is no number of seconds from 1 to 86400, and has no effect", "variable", intervalEnv, "value", text)
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 // prefixes reads networks; a single address is a network too.

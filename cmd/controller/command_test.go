@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/spf13/pflag"
 	"k8s.io/client-go/tools/clientcmd"
 )
 
@@ -49,6 +53,34 @@ func TestFlagsWithoutEffectAreNamed(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "--appmesh-crd-version") {
 		t.Errorf("log: %s", out.String())
+	}
+}
+
+// Covers: defect 24.
+func TestTheIntervalOfVerification(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"": 0, "30": 30 * time.Second, "1": time.Second, "0": 0, "-5": 0, "10s": 0, "x": 0, "86401": 0, "99999999999999999999": 0,
+	} {
+		if got := verifyInterval(text, logr.Discard()); got != want {
+			t.Errorf("%q: %s", text, got)
+		}
+	}
+}
+
+func TestVerificationHasTwoFlags(t *testing.T) {
+	for _, arg := range []string{"", "--aws-verify-target-group", "--alb-verify-weight"} {
+		cmd, f := newCommand(io.Discard), &flags{without: pflag.NewFlagSet("", pflag.ContinueOnError)}
+		s := pflag.NewFlagSet("", pflag.ContinueOnError)
+		f.add(s)
+		if err := s.Parse(slices.DeleteFunc([]string{arg}, func(a string) bool { return a == "" })); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.options.VerifyTargetGroups; got != (arg != "") || cmd.Flags().Lookup("alb-verify-weight") == nil {
+			t.Errorf("%q: %v", arg, got)
+		}
+		if f.options.ALBTag != "ingress.k8s.aws/resource" || len(f.options.ALBClasses) != 1 {
+			t.Errorf("%+v", f.options)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	kubeevent "sigs.k8s.io/controller-runtime/pkg/event"
@@ -22,7 +23,6 @@ import (
 	"github.com/penstock-io/penstock/internal/experiment"
 	"github.com/penstock-io/penstock/internal/kube"
 	"github.com/penstock-io/penstock/internal/loop"
-	"github.com/penstock-io/penstock/internal/metric/awsauth"
 	"github.com/penstock-io/penstock/internal/metric/outbound"
 	"github.com/penstock-io/penstock/internal/plugin"
 	"github.com/penstock-io/penstock/internal/rollout"
@@ -121,6 +121,9 @@ func (a *App) assemble(authors *kube.Authors) error {
 	}
 	rollouts.Routers, rollouts.Events, rollouts.Watch, rollouts.Namespaced = routers, a.events, watcher.Ensure, watcher.Namespaced
 	rollouts.Sets = watcher.Sets
+	if err := o.verify(rollouts, watcher); err != nil {
+		return err
+	}
 	a.plugins = kube.NewPlugins(o.PluginWorkers, o.Now)
 	a.plugins.Table, a.plugins.Disabled, a.plugins.Wake = o.StepPlugins, o.DisabledStepPlugins, watcher.Wake
 	rollouts.Plugins = a.plugins
@@ -140,7 +143,7 @@ func (a *App) assemble(authors *kube.Authors) error {
 	a.metricPlugins = metricPlugins(clients.Live, own, secrets, o.Logger)
 	a.pool.Providers = o.Providers(Sources{
 		Jobs: jobs, Client: outbound.New(guard(o.RESTConfig, o.MetricNetworks, os.Getenv)), Env: os.Getenv,
-		Secrets: secrets, PrometheusAddress: o.PrometheusAddress, Plugins: a.metricPlugins, AWS: awsauth.New(nil),
+		Secrets: secrets, PrometheusAddress: o.PrometheusAddress, Plugins: a.metricPlugins, AWS: o.aws,
 	})
 	a.pool.Wake = a.waker(measured)
 	runs := &kube.Runs{Clients: clients, Pool: a.pool}
@@ -173,7 +176,36 @@ func (a *App) measure(ctx context.Context) error {
 	a.pool.Close()
 	a.plugins.Close()
 	a.metricPlugins.Close()
+	a.closeVerifier()
 	return nil
+}
+
+// verify lets AWS answer for the load balancers of Rollouts, if it is to be asked.
+func (o Options) verify(rollouts *kube.Rollouts, watcher *kube.Watcher) (err error) {
+	if o.verifier == nil {
+		return nil
+	}
+	o.verifier.Wake, rollouts.TargetGroups = watcher.Wake, o.verifier
+	rollouts.Binding, err = binding(o.BindingVersion)
+	return err
+}
+
+// binding is the kind TargetGroupBinding of a version, "group/version"; "" means the default.
+func binding(version string) (schema.GroupVersionKind, error) {
+	if version == "" {
+		return kube.DefaultBinding, nil
+	}
+	gv, err := schema.ParseGroupVersion(version)
+	if err != nil || gv.Group == "" || gv.Version == "" {
+		return schema.GroupVersionKind{}, fmt.Errorf("version %q of TargetGroupBinding: want a group and a version, such as %s", version, kube.DefaultBinding.GroupVersion())
+	}
+	return gv.WithKind(kube.DefaultBinding.Kind), nil
+}
+
+func (a *App) closeVerifier() {
+	if v := a.options.verifier; v != nil {
+		v.Close()
+	}
 }
 
 // waker passes keys on to the queue of runs, until the pool ends.
@@ -195,6 +227,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer a.metricPlugins.Close()
 	defer a.pool.Close()
 	defer a.plugins.Close()
+	defer a.closeVerifier()
 	if err := a.manager.Start(ctx); err != nil {
 		return fmt.Errorf("run the controller: %w", err)
 	}

@@ -123,6 +123,17 @@ func TestLeaseIsNamedForTheInstance(t *testing.T) {
 	}
 }
 
+func TestVersionsOfTargetGroupBinding(t *testing.T) {
+	for version, want := range map[string]string{
+		"": "elbv2.k8s.aws/v1beta1", "elbv2.k8s.aws/v1": "elbv2.k8s.aws/v1", "v1": "", "a/b/c": "", "elbv2.k8s.aws/": "",
+	} {
+		got, err := binding(version)
+		if (err != nil) != (want == "") || err == nil && got.GroupVersion().String() != want {
+			t.Errorf("%q: %v %v", version, got, err)
+		}
+	}
+}
+
 func TestTablesAreUnambiguous(t *testing.T) {
 	istio := &v1alpha1.RolloutTrafficRouting{Istio: &v1alpha1.IstioTrafficRouting{}}
 	gateway := &v1alpha1.RolloutTrafficRouting{Plugins: map[string]json.RawMessage{"argoproj-labs/gatewayAPI": json.RawMessage(`{}`)}}
@@ -130,6 +141,7 @@ func TestTablesAreUnambiguous(t *testing.T) {
 		section *v1alpha1.RolloutTrafficRouting
 		want    string
 	}{{istio, "istio"}, {gateway, "gatewayapi"}, {&v1alpha1.RolloutTrafficRouting{Traefik: &v1alpha1.TraefikTrafficRouting{}}, "traefik"},
+		{&v1alpha1.RolloutTrafficRouting{ALB: &v1alpha1.ALBTrafficRouting{}}, "alb"},
 		{&v1alpha1.RolloutTrafficRouting{Apisix: &v1alpha1.ApisixTrafficRouting{}}, "apisix"},
 		{&v1alpha1.RolloutTrafficRouting{Nginx: &v1alpha1.NginxTrafficRouting{}}, "nginx"},
 		{&v1alpha1.RolloutTrafficRouting{SMI: &v1alpha1.SMITrafficRouting{}}, "smi"}, {&v1alpha1.RolloutTrafficRouting{}, ""}, {nil, ""}} {
@@ -144,6 +156,13 @@ func TestTablesAreUnambiguous(t *testing.T) {
 		}
 		if got := strings.Join(used, " "); got != c.want {
 			t.Errorf("section %+v is for %q, want %q", c.section, got, c.want)
+		}
+	}
+	verifier := Options{VerifyTargetGroups: true}.withDefaults().verifier
+	defer verifier.Close()
+	for _, r := range Routers(nil, nil, RouterOptions{ALBVerifier: verifier}) {
+		if r.Name == "alb" && !r.Verifies {
+			t.Error("with --aws-verify-target-group the router of AWS does not vouch for anything")
 		}
 	}
 	pick := func(p v1alpha1.MetricProvider) (names []string) {

@@ -2,15 +2,19 @@ package app
 
 import (
 	"cmp"
+	"context"
 	"net/netip"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/kube"
+	"github.com/penstock-io/penstock/internal/metric/awsauth"
+	"github.com/penstock-io/penstock/internal/traffic/alb"
 )
 
 // Options say how a controller runs. Only RESTConfig is needed; what else is zero takes
@@ -52,6 +56,17 @@ type Options struct {
 	TraefikGroup, TraefikVersion string
 	// SMIVersion is that of TrafficSplit; v1alpha1.
 	SMIVersion string
+	// ALBClasses are the Ingress classes of AWS load balancers, whose Ingresses are cleaned up
+	// after Rollouts that are gone; alb.
+	ALBClasses []string
+	// VerifyTargetGroups makes load balancers of AWS confirm what they serve. ALBTag is the key
+	// of the tag that names a target group's Service; ingress.k8s.aws/resource. VerifyInterval
+	// is the time between two tries; 10 s.
+	VerifyTargetGroups bool
+	ALBTag             string
+	VerifyInterval     time.Duration
+	// BindingVersion is that of TargetGroupBinding; elbv2.k8s.aws/v1beta1.
+	BindingVersion string
 	// PrometheusAddress is for metrics that name none.
 	PrometheusAddress string
 	// MetricNetworks may be asked by metrics although they are link-local or the API
@@ -76,6 +91,10 @@ type Options struct {
 	Logger logr.Logger
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+
+	// aws finds the credentials of AWS, verifier asks it; nil without VerifyTargetGroups.
+	aws      *awsauth.Source
+	verifier *alb.Verifier
 }
 
 const (
@@ -101,11 +120,21 @@ func (o Options) withDefaults() Options {
 	if o.Providers == nil {
 		o.Providers = Providers
 	}
+	o.aws = awsauth.New(nil)
+	if o.VerifyTargetGroups {
+		o.verifier = alb.NewVerifier(alb.VerifierOptions{Config: o.login, Tag: o.ALBTag, Interval: o.VerifyInterval})
+	}
 	if o.Routers == nil {
-		says := RouterOptions{IstioAPIVersion: o.IstioAPIVersion, TraefikGroup: o.TraefikGroup, TraefikVersion: o.TraefikVersion, SMIVersion: o.SMIVersion, Settle: o.Settle}
+		says := RouterOptions{IstioAPIVersion: o.IstioAPIVersion, TraefikGroup: o.TraefikGroup, TraefikVersion: o.TraefikVersion, SMIVersion: o.SMIVersion, ALBClasses: o.ALBClasses, ALBVerifier: o.verifier, Settle: o.Settle}
 		o.Routers = func(r client.Reader, w client.Client) []kube.Routing { return Routers(r, w, says) }
 	}
 	return o
+}
+
+// login is the way to AWS of the controller itself.
+func (o Options) login(ctx context.Context) (aws.Config, error) {
+	found, _, err := o.aws.Login(ctx, v1alpha1.Sigv4Config{})
+	return found, err
 }
 
 // lease is the published name of the Lease (surfaces.md §4.2).

@@ -20,6 +20,7 @@ import (
 	"github.com/penstock-io/penstock/internal/metric/wavefront"
 	"github.com/penstock-io/penstock/internal/metric/web"
 	"github.com/penstock-io/penstock/internal/traffic"
+	"github.com/penstock-io/penstock/internal/traffic/alb"
 	"github.com/penstock-io/penstock/internal/traffic/apisix"
 	"github.com/penstock-io/penstock/internal/traffic/gatewayapi"
 	"github.com/penstock-io/penstock/internal/traffic/istio"
@@ -36,6 +37,10 @@ type RouterOptions struct {
 	TraefikGroup, TraefikVersion string
 	// SMIVersion is that of TrafficSplit.
 	SMIVersion string
+	// ALBClasses are the Ingress classes of AWS load balancers.
+	ALBClasses []string
+	// ALBVerifier makes AWS load balancers confirm their weights; nil means a settle time.
+	ALBVerifier *alb.Verifier
 	// Settle is how long a data plane that does not report may lag behind; 0 means each
 	// router's own default.
 	Settle time.Duration
@@ -46,6 +51,7 @@ type RouterOptions struct {
 func Routers(reader client.Reader, writer client.Client, o RouterOptions) []kube.Routing {
 	is := istio.Options{APIVersion: o.IstioAPIVersion, Settle: o.Settle}
 	gw := gatewayapi.Options{Settle: o.Settle}
+	lb := alb.Options{Settle: o.Settle, Classes: o.ALBClasses, Verifier: o.ALBVerifier}
 	ax := apisix.Options{Settle: o.Settle}
 	ng := nginx.Options{Settle: o.Settle}
 	sm := smi.Options{Version: o.SMIVersion, Settle: o.Settle}
@@ -55,6 +61,8 @@ func Routers(reader client.Reader, writer client.Client, o RouterOptions) []kube
 			Router: istio.New(reader, writer, is), Carries: traffic.Everything, Signed: is.Signed(), Release: istio.Release},
 		{Name: "gatewayapi", Uses: gatewayapi.Uses, Objects: gatewayapi.Objects, Kinds: gw.Kinds(),
 			Router: gatewayapi.New(reader, writer, gw), Carries: traffic.Everything, Verifies: true},
+		{Name: "alb", Uses: alb.Uses, Objects: alb.Objects, Kinds: lb.Kinds(), Router: alb.New(reader, writer, lb),
+			Carries: traffic.Carries{Extras: true, Headers: true}, Signed: lb.Signed(), Owners: lb.Owners, Release: alb.Release, Verifies: lb.Verifier != nil},
 		{Name: "apisix", Uses: apisix.Uses, Objects: apisix.Objects, Kinds: ax.Kinds(),
 			Router: apisix.New(reader, writer, ax), Carries: traffic.Carries{Headers: true}},
 		{Name: "nginx", Uses: nginx.Uses, Objects: nginx.Objects, Kinds: ng.Kinds(), Router: nginx.New(reader, writer, ng)},

@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,7 +21,7 @@ import (
 // NewScheme knows the kinds that this package reads and writes as Go types.
 func NewScheme() (*runtime.Scheme, error) {
 	s := runtime.NewScheme()
-	if err := errors.Join(appsv1.AddToScheme(s), corev1.AddToScheme(s), policyv1.AddToScheme(s), v1alpha1.AddToScheme(s)); err != nil {
+	if err := errors.Join(appsv1.AddToScheme(s), corev1.AddToScheme(s), policyv1.AddToScheme(s), discoveryv1.AddToScheme(s), v1alpha1.AddToScheme(s)); err != nil {
 		return nil, fmt.Errorf("build the scheme: %w", err)
 	}
 	return s, nil

@@ -27,6 +27,7 @@ func (r *Rollouts) leave(ctx context.Context, key loop.Key, missing bool) error 
 	delete(r.histories, key)
 	delete(r.refused, key)
 	delete(r.kept, key)
+	delete(r.relayed, key)
 	uid, known := r.known[key]
 	if missing { // one that is only marked for deletion comes once more
 		delete(r.routed, key)
@@ -37,6 +38,9 @@ func (r *Rollouts) leave(ctx context.Context, key loop.Key, missing bool) error 
 		r.Plugins.forget(key)
 	}
 	r.Drifts.forget(key, "")
+	if r.TargetGroups != nil {
+		r.TargetGroups.Forget(key)
+	}
 	if known && missing {
 		ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: uid}}
 		r.tell(ro, rollout.Note{Kind: rollout.Event, Reason: rollout.RolloutDeleted,

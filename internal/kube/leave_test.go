@@ -39,7 +39,7 @@ func bySubset(ro *v1alpha1.Rollout) {
 		Name: "web", StableSubsetName: "stable", CanarySubsetName: "canary"}
 }
 
-// Covers: edge 173.
+// Covers: edge 173, traffic edge 188.
 func TestRoutesThatWereLeftBehindAreReleasedAtTheStart(t *testing.T) {
 	elsewhere := func(ro *v1alpha1.Rollout) {
 		bySubset(ro)

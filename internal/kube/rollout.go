@@ -57,6 +57,10 @@ type Rollouts struct {
 	Drifts *Drifts
 	// Plugins calls the step plugins; nil when there are none to call.
 	Plugins *Plugins
+	// TargetGroups asks AWS about the targets of load balancers; nil asks nobody. Binding is
+	// the version of TargetGroupBinding; empty for DefaultBinding.
+	TargetGroups TargetGroups
+	Binding      schema.GroupVersionKind
 	// Sets reads the ReplicaSets that workloadRefs name; nil means Reader.
 	Sets client.Reader
 	// Watch makes changes of further kinds wake their Rollouts; nil when nothing is watched.
@@ -69,6 +73,8 @@ type Rollouts struct {
 	// known are the Rollouts that have been seen, kept the pods that could not be evicted.
 	known map[loop.Key]types.UID
 	kept  map[loop.Key]map[types.UID]time.Time
+	// relayed are the notes that were told and still stand.
+	relayed map[loop.Key]map[string][]traffic.Note
 }
 
 // refusal is a ReplicaSet that could not be created; invalid for good, until the template
@@ -117,7 +123,7 @@ type Seen struct {
 // NewRollouts makes the observer and applier of Rollouts.
 func NewRollouts(c Clients) *Rollouts {
 	return &Rollouts{Clients: c, histories: map[loop.Key]traffic.History{}, routed: map[loop.Key]routed{}, refused: map[loop.Key]refusal{},
-		known: map[loop.Key]types.UID{}, kept: map[loop.Key]map[types.UID]time.Time{}}
+		known: map[loop.Key]types.UID{}, kept: map[loop.Key]map[types.UID]time.Time{}, relayed: map[loop.Key]map[string][]traffic.Note{}}
 }
 
 // Observe reads everything about one Rollout. It writes only when it adopts a
@@ -160,6 +166,7 @@ func (r *Rollouts) Observe(ctx context.Context, key loop.Key, now time.Time) (Se
 	services := r.observeServices(ctx, &s)
 	s.services = services
 	r.observeTraffic(ctx, &s, services)
+	r.observeTargets(ctx, &s)
 	if err := r.observeExperiments(ctx, &s); err != nil {
 		return Seen{}, err
 	}

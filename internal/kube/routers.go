@@ -10,6 +10,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/rollout"
 	"github.com/penstock-io/penstock/internal/traffic"
@@ -83,12 +85,46 @@ func (r *Rollouts) look(ctx context.Context, s *Seen, table Routing, services ma
 		return traffic.Observation{}, err
 	}
 	o, err := table.Router.Observe(ctx, s.target)
-	if err != nil || o.Problem != "" {
+	if err != nil {
 		return o, err
+	}
+	r.relay(s.Rollout, table.Name, o.Notes)
+	if len(o.ALBs) > 0 {
+		s.Snapshot.ALBs = o.ALBs
+	}
+	if o.Problem != "" {
+		return o, nil
 	}
 	r.Drifts.notice(s, table, o)
 	o.Written, err = r.pinned(ctx, s.target, o, services)
 	return o, err
+}
+
+// byTargets are the notes about target groups; those of a router are by its name.
+const byTargets = "targets"
+
+// relay tells each note once, for as long as it stands.
+func (r *Rollouts) relay(ro *v1alpha1.Rollout, by string, notes []traffic.Note) {
+	key := client.ObjectKeyFromObject(ro)
+	r.mu.Lock()
+	before := r.relayed[key][by]
+	if len(notes) > 0 && r.relayed[key] == nil {
+		r.relayed[key] = map[string][]traffic.Note{}
+	}
+	if r.relayed[key] != nil {
+		r.relayed[key][by] = notes
+	}
+	r.mu.Unlock()
+	for _, n := range notes {
+		if slices.Contains(before, n) {
+			continue
+		}
+		kind := rollout.Event
+		if n.Warning {
+			kind = rollout.Warning
+		}
+		r.tell(ro, rollout.Note{Kind: kind, Reason: rollout.Reason(n.Reason), Message: n.Message})
+	}
 }
 
 // views is what the routers of a Rollout say.

@@ -43,24 +43,43 @@ func (r *Rollouts) sweep(ctx context.Context, table Routing, namespace string) e
 		return fmt.Errorf("list %s: %w", table.Signed.Kind, err)
 	}
 	for i := range list.Items {
-		u := &list.Items[i]
-		owner := u.GetAnnotations()[managedKey]
-		if owner == "" || u.GetDeletionTimestamp() != nil {
+		if err := r.sweepOne(ctx, table, &list.Items[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepOne takes off one object what is those Rollouts' that do not use it.
+func (r *Rollouts) sweepOne(ctx context.Context, table Routing, u *unstructured.Unstructured) error {
+	if u.GetDeletionTimestamp() != nil {
+		return nil
+	}
+	owners := []string{u.GetAnnotations()[managedKey]}
+	if table.Owners != nil {
+		owners = table.Owners(u.Object)
+	}
+	var gone []string
+	for _, owner := range owners {
+		if owner == "" {
 			continue
 		}
 		used, err := r.steers(ctx, table, owner, u)
 		if err != nil {
 			return err
 		}
-		if used {
-			continue
+		if !used {
+			table.Release(u.Object, owner)
+			gone = append(gone, owner)
 		}
-		table.Release(u.Object)
-		if err := r.Plain.Update(ctx, u); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("release %s %s/%s: %w", table.Signed.Kind, u.GetNamespace(), u.GetName(), err)
-		}
-		log.FromContext(ctx).Info("released a route that no rollout uses", "kind", table.Signed.Kind, "namespace", u.GetNamespace(), "name", u.GetName(), "rollout", owner)
 	}
+	if len(gone) == 0 {
+		return nil
+	}
+	if err := r.Plain.Update(ctx, u); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("release %s %s/%s: %w", table.Signed.Kind, u.GetNamespace(), u.GetName(), err)
+	}
+	log.FromContext(ctx).Info("released a route that no rollout uses", "kind", table.Signed.Kind, "namespace", u.GetNamespace(), "name", u.GetName(), "rollouts", gone)
 	return nil
 }
 

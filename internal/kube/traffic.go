@@ -42,10 +42,12 @@ type Routing struct {
 	Carries traffic.Carries
 	// Verifies says that the router can vouch for the data plane.
 	Verifies bool
-	// Signed is the kind whose objects name their Rollout in the managed-by annotation;
-	// Release takes what is ours off such an object. Nil where the router signs nothing.
+	// Signed is the kind whose objects name their Rollouts; Owners lists these, nil means
+	// that of the managed-by annotation. Release takes what is an owner's off such an object;
+	// nil where the router signs nothing.
 	Signed  schema.GroupVersionKind
-	Release func(object map[string]any)
+	Owners  func(object map[string]any) []string
+	Release func(object map[string]any, owner string)
 }
 
 func targetOf(ro *v1alpha1.Rollout) traffic.Target {

@@ -96,6 +96,9 @@ func (v *view) floor(r *Revision, to int32) (low int32, notes []Note) {
 	if !v.Routed {
 		return to, nil
 	}
+	if why, waits := v.unserved(); waits && r != v.current {
+		return r.Desired, []Note{why}
+	}
 	low = v.need(v.exposure(r))
 	for _, next := range v.planned {
 		low = max(low, v.need(next.On(r.Hash)))
@@ -162,9 +165,12 @@ func (v *view) retireOthers() (acts []Action, notes []Note) {
 }
 
 func (v *view) retireOne(r *Revision, kept *int32) (acts []Action, notes []Note) {
+	unserved, waits := v.unserved()
 	switch {
 	case v.mode == first && available(v.current) < v.n:
 		return nil, nil // the only pods that serve
+	case waits:
+		return nil, []Note{unserved}
 	case v.dynamic && v.mode != first && !v.open():
 		return v.scale(r, 0)
 	case v.referenced(r):

@@ -33,7 +33,7 @@ func gates(s step) []gate {
 	case pluginStep:
 		list = append(list, pluginDone)
 	case cutoverStep:
-		list = append(list, capacityReady, cutOver)
+		list = append(list, capacityReady, cutOver, targetsServed)
 	}
 	return list
 }

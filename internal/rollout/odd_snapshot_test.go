@@ -73,6 +73,9 @@ func oddRevisions(r *rand.Rand, s *Snapshot) {
 		s.Revisions = append(s.Revisions, rev)
 	}
 	slices.SortStableFunc(s.Revisions, func(a, b Revision) int { return int(b.Number - a.Number) })
+	if r.IntN(4) == 0 {
+		s.Targets = &Targets{Served: r.IntN(2) == 0, Why: "not yet"}
+	}
 	if RestartDue(&s.Spec, &s.Status, s.Now) {
 		for _, rev := range s.Revisions {
 			s.Pods = append(s.Pods, Pod{Name: rev.Name + "-x", Hash: rev.Hash, Available: r.IntN(2) == 0, Deleting: r.IntN(4) == 0})

@@ -27,8 +27,14 @@ const (
 	// The named object of the mesh does not exist.
 	VirtualServiceNotFound  Reason = "VirtualServiceNotFound"
 	DestinationRuleNotFound Reason = "DestinationRuleNotFound"
-	StepPluginTransition    Reason = "StepPluginTransition"
-	ReconciliationError     Reason = "ReconciliationError"
+	// The named load balancer does not exist.
+	LoadBalancerNotFound Reason = "LoadBalancerNotFound"
+	// A target group of a load balancer has what it should have, has not, or could not be read.
+	TargetGroupVerified    Reason = "TargetGroupVerified"
+	TargetGroupUnverified  Reason = "TargetGroupUnverified"
+	TargetGroupVerifyError Reason = "TargetGroupVerifyError"
+	StepPluginTransition   Reason = "StepPluginTransition"
+	ReconciliationError    Reason = "ReconciliationError"
 	// A Rollout that a controller process sees for the first time, and one that is gone.
 	RolloutAddedToInformer Reason = "RolloutAddedToInformer"
 	RolloutDeleted         Reason = "RolloutDeleted"

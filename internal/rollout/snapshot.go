@@ -42,6 +42,11 @@ type Snapshot struct {
 	// Verifies: the router can vouch for the data plane; status.canary.weights.verified
 	// is then filled.
 	Verifies bool
+	// ALBs are the load balancers that the router has found; nil leaves the status as it is.
+	ALBs []v1alpha1.ALBStatus
+	// Targets are read only while they matter (TargetsDue); nil otherwise, and where nothing
+	// has to be waited for.
+	Targets *Targets
 	// SettledAt is when the written split counts as followed; zero if it already is.
 	SettledAt time.Time
 	// Runs are the AnalysisRuns of this Rollout, Experiments its Experiments.
@@ -121,6 +126,14 @@ type Service struct {
 	Hash string
 	// Managed is true when the Service carries this Rollout's managed-by annotation.
 	Managed bool
+}
+
+// Targets is whether the load balancers serve every endpoint of the Service that has just
+// been pointed at the wanted revision.
+type Targets struct {
+	Served bool
+	// Why says what is missing, in a sentence.
+	Why string
 }
 
 // RunKind says what an AnalysisRun is for: the value of its rollout-type label.

@@ -248,6 +248,9 @@ func (v *view) mayLower(g goal, want, now int32) (low int32, notes []Note) {
 		return now, []Note{{Waiting, TrafficNotConfirmed, fmt.Sprintf(
 			"canary weight %d stays until stable traffic is known to reach revision %s only", now, g.stable)}}
 	}
+	if why, waits := v.unserved(); waits && v.canaryHash() == g.stable {
+		return now, []Note{why} // the same pods answer, over a target group that has them
+	}
 	to := v.revision(g.stable)
 	if v.carries(to, v.total-want) {
 		return want, nil

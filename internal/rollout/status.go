@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,6 +32,9 @@ func baseStatus(v *view, g goal) v1alpha1.RolloutStatus {
 		ALBs:               old.ALBs,
 		Duration:           old.Duration,
 		Selector:           metav1.FormatLabelSelector(v.Spec.Selector),
+	}
+	if len(v.ALBs) > 0 { // the one field is for readers of the other's former form
+		st.ALB, st.ALBs = v.ALBs[0].DeepCopy(), slices.Clone(v.ALBs)
 	}
 	st.Canary.CurrentStepAnalysisRunStatus = old.Canary.CurrentStepAnalysisRunStatus
 	st.Canary.CurrentBackgroundAnalysisRunStatus = old.Canary.CurrentBackgroundAnalysisRunStatus

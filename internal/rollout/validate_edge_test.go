@@ -149,7 +149,6 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 		patch string
 		want  []string // path and value
 	}{
-		"alb":        {routed("", "alb: {ingress: i, servicePort: 80}"), []string{routing + `.alb: "alb"`}},
 		"ambassador": {routed("", "ambassador: {mappings: [m]}"), []string{routing + `.ambassador: "ambassador"`}},
 		"appMesh":    {routed("", "appMesh: {virtualService: {name: v}}"), []string{routing + `.appMesh: "appMesh"`}},
 		"other plugins": {routed("", "plugins: {z/z: {}, a/a: {}, argoproj-labs/gatewayAPI: {}}"),
@@ -161,6 +160,7 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 		"three routers": {routed("", istio+", traefik: {weightedTraefikServiceName: t}, plugins: {argoproj-labs/gatewayAPI: {}}"), nil},
 
 		"istio is run":           {routed("", istio), nil},
+		"alb is run":             {routed("", "alb: {ingress: i, servicePort: 80}"), nil},
 		"apisix is run":          {routed("", "apisix: {route: {name: r}}"), nil},
 		"nginx is run":           {routed("", "nginx: {stableIngress: i}"), nil},
 		"smi is run":             {routed("", "smi: {}"), nil},

@@ -6,6 +6,9 @@ import (
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
+// maxStickiness is the longest stickiness that AWS takes, in seconds.
+const maxStickiness = 604800
+
 // routers checks the sections of the routers, in the order in which their objects are
 // fetched (core.md §1.7.3).
 func (p *problems) routers(tr *v1alpha1.RolloutTrafficRouting) {
@@ -28,6 +31,10 @@ func (p *problems) routers(tr *v1alpha1.RolloutTrafficRouting) {
 		case !one && !many:
 			p.internal(at.Child("alb"), "Either Ingress or Ingresses must be configured. Neither are configured.",
 				"name an Ingress in ingress")
+		}
+		if c := a.StickinessConfig; c != nil && c.Enabled && (c.DurationSeconds < 1 || c.DurationSeconds > maxStickiness) {
+			p.invalid(at.Child("alb", "stickinessConfig", "durationSeconds"), c.DurationSeconds,
+				"TargetGroupStickinessConfig's duration must be between 1 and 604800 seconds (7 days)!", "give stickinessConfig a duration in this range, or disable it")
 		}
 	}
 	if i := tr.Istio; i != nil && (i.VirtualService == nil) == (len(i.VirtualServices) == 0) {

@@ -110,6 +110,16 @@ var routerRows = map[string]row{
 		bad: routed("", "alb: {servicePort: 80}"), good: routed("", "alb: {servicePort: 80, ingress: i}"),
 		want: []string{"spec.strategy.canary.trafficRouting.alb: Internal error: Either Ingress or Ingresses must be configured. Neither are configured."},
 	},
+	// Covers: traffic edge 176.
+	"ALB with no stickiness": {
+		bad: routed("", "alb: {servicePort: 80, ingress: i, stickinessConfig: {enabled: true, durationSeconds: 0}}"), good: routed("", "alb: {servicePort: 80, ingress: i, stickinessConfig: {enabled: false, durationSeconds: 0}}"),
+		want: []string{"spec.strategy.canary.trafficRouting.alb.stickinessConfig.durationSeconds: Invalid value: 0: TargetGroupStickinessConfig's duration must be between 1 and 604800 seconds (7 days)!"},
+	},
+	// Covers: traffic edge 176.
+	"ALB with too long a stickiness": {
+		bad: routed("", "alb: {servicePort: 80, ingress: i, stickinessConfig: {enabled: true, durationSeconds: 604801}}"), good: routed("", "alb: {servicePort: 80, ingress: i, stickinessConfig: {enabled: true, durationSeconds: 604800}}"),
+		want: []string{"spec.strategy.canary.trafficRouting.alb.stickinessConfig.durationSeconds: Invalid value: 604801: TargetGroupStickinessConfig's duration must be between 1 and 604800 seconds (7 days)!"},
+	},
 	"Istio with both forms": {
 		bad: routed("", "istio: {virtualService: {name: v}, virtualServices: [{name: w}]}"), good: routed("", "istio: {virtualServices: [{name: w}]}"),
 		want: []string{"spec.strategy.canary.trafficRouting.istio: Internal error: either VirtualService or VirtualServices must be configured"},

@@ -24,14 +24,13 @@ func (p *problems) unsupported(s *v1alpha1.RolloutSpec) {
 }
 
 func (p *problems) unsupportedRouters(tr *v1alpha1.RolloutTrafficRouting, at *field.Path) {
-	const mend = "use istio, nginx, smi, traefik, apisix, or the plugin " + gatewayPlugin
+	const mend = "use istio, nginx, alb, smi, traefik, apisix, or the plugin " + gatewayPlugin
 	_, gateway := tr.Plugins[gatewayPlugin]
-	known := gateway || tr.Istio != nil || tr.Nginx != nil || tr.SMI != nil || tr.Traefik != nil || tr.Apisix != nil
+	known := gateway || tr.Istio != nil || tr.Nginx != nil || tr.ALB != nil || tr.SMI != nil || tr.Traefik != nil || tr.Apisix != nil
 	for _, r := range []struct {
 		set  bool
 		name string
 	}{
-		{tr.ALB != nil, "alb"},
 		{tr.Ambassador != nil, "ambassador"},
 		{tr.AppMesh != nil, "appMesh"},
 	} {

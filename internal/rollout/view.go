@@ -197,7 +197,7 @@ func (v *view) behind(s step) bool {
 	case pauseStep:
 		return served || st.BlueGreen.ScaleUpPreviewCheckPoint
 	case cutoverStep:
-		return served
+		return v.cutoverBehind()
 	}
 	return false
 }

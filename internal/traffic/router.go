@@ -42,6 +42,34 @@ type Observation struct {
 	// Versions are the resourceVersions of the objects read, by "Kind/namespace/name":
 	// the loop waits until its caches show its own writes.
 	Versions map[string]string
+	// ALBs are the load balancers of AWS that a verifying router has found; nil where it has
+	// found none yet, or is not one.
+	ALBs []v1alpha1.ALBStatus
+	// Notes are what a verifying router has to tell now: the same ones at every look until
+	// something changes, so that each is told once.
+	Notes []Note
+}
+
+// Note is one event with its published reason.
+type Note struct {
+	Warning         bool
+	Reason, Message string
+}
+
+// TargetGroup is a load balancer's own list of the endpoints of a Service.
+type TargetGroup struct {
+	// ARN names it in AWS, Service the Service that it follows.
+	ARN, Service string
+	// Endpoints are those of the Service, as "address:port".
+	Endpoints []string
+}
+
+// Proof is what is known of a question that is answered in the background.
+type Proof struct {
+	// Holds: what was asked about is so. False also means that it is not known yet.
+	Holds bool
+	ALBs  []v1alpha1.ALBStatus
+	Notes []Note
 }
 
 // Router reads and writes the objects of one traffic provider.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +71,24 @@ spec:
 			return u.GetAnnotations()["nginx.ingress.kubernetes.io/canary-weight"]
 		},
 		half: `{"metadata":{"annotations":{"nginx.ingress.kubernetes.io/canary-weight":"50"}}}`,
+	},
+	"ALB": {
+		section: "alb: {ingress: web, servicePort: 80, rootService: web-root}", group: "networking.k8s.io", version: "v1", kind: "Ingress", name: "web",
+		manifests: `
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web}
+spec:
+  ingressClassName: alb
+  rules: [{host: a.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web-root, port: {name: use-annotation}}}}]}}]
+`,
+		weight: func(u *unstructured.Unstructured) string {
+			_, text, _ := strings.Cut(u.GetAnnotations()["alb.ingress.kubernetes.io/actions.web-root"], `"web-canary","ServicePort":"80","Weight":`)
+			weight, _, _ := strings.Cut(text, "}")
+			return weight
+		},
+		half: `{"metadata":{"annotations":{"alb.ingress.kubernetes.io/actions.web-root":"{\"Type\":\"forward\",\"ForwardConfig\":{\"TargetGroups\":[{\"ServiceName\":\"web-canary\",\"ServicePort\":\"80\",\"Weight\":50},{\"ServiceName\":\"web-stable\",\"ServicePort\":\"80\",\"Weight\":50}]}}"}}}`,
 	},
 	"SMI": {
 		section: "smi: {}", group: "split.smi-spec.io", version: "v1alpha1", kind: "TrafficSplit", name: "web", made: true,

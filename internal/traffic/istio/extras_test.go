@@ -254,7 +254,7 @@ func TestReleaseTakesTheSubsetsOfExperimentsAway(t *testing.T) {
 	if err := w.Get(t.Context(), client.ObjectKeyFromObject(dr), got); err != nil {
 		t.Fatal(err)
 	}
-	Release(got.Object)
+	Release(got.Object, "web")
 	want := routertest.Object(t, rule)
 	delete(asMap(objects.Entries(asMap(want.Object["spec"])["subsets"])[1]["labels"]), v1alpha1.PodTemplateHashLabel)
 	got.SetResourceVersion("")

@@ -17,9 +17,9 @@ func (o Options) Signed() schema.GroupVersionKind { return o.kind(kindRule) }
 // Release takes the signature and the hash labels off a DestinationRule whose rollout is
 // gone or has let go of it, in place: its subsets then select all pods of the host, as the
 // user wrote them, and those of its experiments go. Nothing else is touched.
-func Release(object map[string]any) {
+func Release(object map[string]any, owner string) {
 	namespace, _, _ := unstructured.NestedString(object, "metadata", "namespace")
-	key := traffic.Target{Namespace: namespace, Name: annotation(object)}.Key()
+	key := traffic.Target{Namespace: namespace, Name: owner}.Key()
 	if claim, problem := traffic.ClaimOn(object, key); problem == "" {
 		spec := asMap(object["spec"])
 		if list, ok := spec["subsets"].([]any); ok && len(claim.Extras) > 0 {

@@ -54,6 +54,9 @@ type Plan struct {
 	// everything is on stable and remove is set; then any object may be missing, and Render
 	// does what the others let it.
 	Render func(have []map[string]any, s traffic.Split, remove bool) (problem string)
+	// Prove says what is known beside the split that was read, which has no problem; nil for
+	// nothing. It must not block.
+	Prove func(o *traffic.Observation, have []map[string]any)
 	// Refuse says what a split has that the router cannot carry; "" for nothing.
 	Refuse func(s traffic.Split) string
 }
@@ -103,6 +106,9 @@ func (r *Router) Observe(ctx context.Context, t traffic.Target) (traffic.Observa
 		}
 	}
 	o.Written, o.Problem = p.Read(maps(have))
+	if o.Problem == "" && p.Prove != nil {
+		p.Prove(&o, maps(have))
+	}
 	return o, nil
 }
 

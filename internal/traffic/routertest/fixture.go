@@ -45,6 +45,11 @@ type Fixture struct {
 	// Extras, Headers and Mirrors say what else of a Split the adapter carries. It has to
 	// refuse the others. For managed routes the Target lists at least three.
 	Extras, Headers, Mirrors bool
+	// Exact says that header routes compare whole values only; the adapter has to refuse others.
+	Exact bool
+	// Bare says that the Objects, and what the zero split leaves, do not carry a split yet: no
+	// wanted one is observed there.
+	Bare bool
 	// Shape makes other objects for the same target, shaped at random, under the rules
 	// for Objects; nil where there is nothing to shape.
 	Shape func(*rand.Rand) []*unstructured.Unstructured

@@ -36,7 +36,13 @@ func (w *world) with(s traffic.Split, weights ...int32) traffic.Split {
 // named is the nth of the target's managed routes.
 func (w *world) named(n int) string { return w.Target.Routing.ManagedRoutes[n].Name }
 
+// header is a managed route; where only whole values can be compared, its values are such.
 func (w *world) header(n int, matches ...v1alpha1.HeaderRoutingMatch) v1alpha1.SetHeaderRoute {
+	for i, m := range matches {
+		if v := m.HeaderValue; w.Exact && v.Exact == "" {
+			matches[i] = headerMatch(m.HeaderName, v1alpha1.StringMatch{Exact: v.Prefix + v.Regex})
+		}
+	}
 	return v1alpha1.SetHeaderRoute{Name: w.named(n), Match: matches}
 }
 
@@ -250,6 +256,9 @@ func (w *world) impossible() map[string]traffic.Split {
 	if w.Headers {
 		all["a header route without a match"] = headers(w.header(0))
 		all["a header route twice"] = headers(w.header(0, beta), w.header(0, agent))
+	}
+	if w.Exact {
+		all["a header that is not compared as a whole"] = headers(v1alpha1.SetHeaderRoute{Name: w.named(0), Match: []v1alpha1.HeaderRoutingMatch{agent}})
 	}
 	if w.Mirrors {
 		all["a mirror route without a match"] = mirrors(w.mirror(0, nil))
