@@ -19,13 +19,12 @@ import (
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/sandbox/mesh"
-	"github.com/penstock-io/penstock/sandbox/process"
 )
 
 const (
 	// latencyRounds are how often each Rollout's route is changed, and each release goes bad.
 	latencyRounds = 5
-	// paused and meddled are the canary's weights in a release, and after a foreign edit.
+	// pausedWeight and meddledWeight are the canary's in a release, and after a foreign edit.
 	pausedWeight, meddledWeight = 20, 50
 	// roundLimit bounds one round.
 	roundLimit = 3 * time.Minute
@@ -92,15 +91,12 @@ func (b *sandbox) latencies(ctx context.Context, all []candidate, o Options, las
 	return nil
 }
 
+// latency measures one controller: releases that nothing judges for the repairs, and then
+// others that go bad for the aborts.
 func (b *sandbox) latency(ctx context.Context, c candidate, namespace string, size Size, o Options, l *Latency) error {
 	if err := b.namespace(ctx, namespace); err != nil {
 		return err
 	}
-	s, err := startVerdicts()
-	if err != nil {
-		return err
-	}
-	defer s.stop()
 	p, err := b.start(ctx, c, o)
 	if err != nil {
 		return err
@@ -108,11 +104,6 @@ func (b *sandbox) latency(ctx context.Context, c candidate, namespace string, si
 	defer p.Stop()
 	ctx, cancel := p.During(ctx)
 	defer cancel()
-	twenty := int32(pausedWeight)
-	f := &fleet{client: b.client, namespace: namespace, size: size, make: func(namespace, name string, replicas int32) []client.Object {
-		return append(behindIstio(namespace, name), s.template(namespace, name), steps(namespace, name, replicas, judgedBy(name),
-			v1alpha1.CanaryStep{SetWeight: &twenty}, v1alpha1.CanaryStep{Pause: &v1alpha1.RolloutPause{}}))
-	}}
 	watch, err := newProgress(b.config, namespace)
 	if err != nil {
 		return err
@@ -123,49 +114,100 @@ func (b *sandbox) latency(ctx context.Context, c candidate, namespace string, si
 	}
 	go watch.follow(ctx)
 	go routes.follow(ctx)
+	s, err := startVerdicts()
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	f := &fleet{client: b.client, namespace: namespace, size: size, make: s.pausing}
 	if err := f.create(ctx); err != nil {
 		return fmt.Errorf("create: %w", err)
 	}
 	if err := await(ctx, watch, size.Rollouts); err != nil {
 		return fmt.Errorf("make healthy: %w", err)
 	}
-	fmt.Fprintf(o.Err, "W4 of %s: %d rollouts are Healthy\n", c.name, size.Rollouts)
-	return b.rounds(ctx, p, f, watch, routes, s, o, l)
+	profiled := profile(ctx, p, o, fmt.Sprintf("W4-%s-%d", l.Controller, l.Rollouts))
+	if err := b.repairs(ctx, f, watch, routes, o, l); err != nil {
+		return fmt.Errorf("repairs: %w", err)
+	}
+	if err := b.goBad(ctx, f, watch, routes, s, o, l); err != nil {
+		return fmt.Errorf("aborts: %w", err)
+	}
+	return errors.Join(<-profiled, p.Trouble())
 }
 
-// rounds releases the fleet again and again: each time routes are changed by somebody else
-// while it is paused, and then the metrics turn bad.
-func (b *sandbox) rounds(ctx context.Context, p *process.Process, f *fleet, watch *progress, routes *routes, s *verdicts, o Options, l *Latency) error {
-	profiled := profile(ctx, p, o, fmt.Sprintf("W4-%s-%d", l.Controller, l.Rollouts))
-	var repairs, aborts []time.Duration
+// repairs pauses all releases, and changes all routes, again and again.
+func (b *sandbox) repairs(ctx context.Context, f *fleet, watch *progress, routes *routes, o Options, l *Latency) error {
+	watch.leave(state.paused)
+	if err := f.image(ctx, 2); err != nil {
+		return err
+	}
+	if err := await(ctx, watch, f.size.Rollouts); err != nil {
+		return err
+	}
+	var all []time.Duration
+	for range latencyRounds {
+		// What the change before has set in motion, such as events, is not to be measured.
+		if _, err := b.quiet(ctx, time.Now(), 2*time.Second); err != nil {
+			return err
+		}
+		took, err := routes.meddle(ctx, f)
+		if err != nil {
+			return err
+		}
+		all = append(all, took...)
+	}
+	l.Repair = spread(all)
+	fmt.Fprintf(o.Err, "W4 of %s with %d rollouts: routes were repaired %d times\n", l.Controller, l.Rollouts, len(all))
+	return nil
+}
+
+// goBad lets all releases be judged, and the metrics turn bad, again and again.
+func (b *sandbox) goBad(ctx context.Context, f *fleet, watch *progress, routes *routes, s *verdicts, o Options, l *Latency) error {
+	if err := f.judge(ctx); err != nil {
+		return err
+	}
+	var all []time.Duration
 	for round := range latencyRounds {
 		s.turnGood()
 		watch.leave(state.paused)
-		if err := f.image(ctx, round+2); err != nil {
+		if err := f.image(ctx, round+3); err != nil {
 			return err
 		}
 		if err := await(ctx, watch, f.size.Rollouts); err != nil {
 			return fmt.Errorf("release %d: %w", round+1, err)
 		}
-		took, err := routes.meddle(ctx, f)
-		if err != nil {
-			return fmt.Errorf("change the routes: %w", err)
-		}
-		repairs = append(repairs, took...)
 		routes.forget()
-		s.turnBad()
 		watch.then(state.takenBack)
+		s.turnBad()
 		if err := await(ctx, watch, f.size.Rollouts); err != nil {
-			return fmt.Errorf("abort %d: %w", round+1, err)
+			return fmt.Errorf("release %d: %w", round+1, err)
 		}
-		if took, err = routes.aborts(ctx, f, s); err != nil {
+		took, err := routes.aborts(ctx, f, s)
+		if err != nil {
 			return err
 		}
-		aborts = append(aborts, took...)
-		fmt.Fprintf(o.Err, "W4 of %s with %d rollouts: round %d of %d\n", l.Controller, l.Rollouts, round+1, latencyRounds)
+		all = append(all, took...)
+		fmt.Fprintf(o.Err, "W4 of %s with %d rollouts: aborts %d of %d\n", l.Controller, l.Rollouts, round+1, latencyRounds)
 	}
-	l.Repair, l.Abort = spread(repairs), spread(aborts)
-	return errors.Join(<-profiled, p.Trouble())
+	l.Abort = spread(all)
+	return nil
+}
+
+// pausing is a Rollout behind a VirtualService that pauses at its first step.
+func (s *verdicts) pausing(namespace, name string, replicas int32) []client.Object {
+	twenty := int32(pausedWeight)
+	return append(behindIstio(namespace, name), s.template(namespace, name), steps(namespace, name, replicas,
+		v1alpha1.CanaryStep{SetWeight: &twenty}, v1alpha1.CanaryStep{Pause: &v1alpha1.RolloutPause{}}))
+}
+
+// judge lets the metrics of each Rollout be asked in the background of its releases.
+func (f *fleet) judge(ctx context.Context) error {
+	return f.each(func(name string) error {
+		patch := fmt.Sprintf(`{"spec":{"strategy":{"canary":{"analysis":{"templates":[{"templateName":%q}]}}}}}`, name)
+		ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: name}}
+		return f.client.Patch(ctx, ro, client.RawPatch(types.MergePatchType, []byte(patch)))
+	})
 }
 
 // image starts a release of every Rollout.

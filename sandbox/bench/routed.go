@@ -36,27 +36,21 @@ func (b *sandbox) routed(ctx context.Context, w release, all []candidate, o Opti
 		count := intstr.FromInt32(3)
 		verdict := s.template(namespace, name)
 		verdict.Spec.Metrics[0].Count = &count
-		return append(behindIstio(namespace, name), verdict, steps(namespace, name, replicas, nil,
-			v1alpha1.CanaryStep{SetWeight: &twenty}, v1alpha1.CanaryStep{Analysis: judgedBy(name)}, v1alpha1.CanaryStep{SetWeight: &sixty}))
+		return append(behindIstio(namespace, name), verdict, steps(namespace, name, replicas,
+			v1alpha1.CanaryStep{SetWeight: &twenty}, v1alpha1.CanaryStep{Analysis: &v1alpha1.RolloutAnalysis{
+				Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: name}}}}, v1alpha1.CanaryStep{SetWeight: &sixty}))
 	}
 	return b.releases(ctx, w, all, o, last)
 }
 
-// steps is a canary behind a VirtualService, with analysis in the background where there is one.
-func steps(namespace, name string, replicas int32, background *v1alpha1.RolloutAnalysis, list ...v1alpha1.CanaryStep) *v1alpha1.Rollout {
+// steps is a canary behind a VirtualService.
+func steps(namespace, name string, replicas int32, list ...v1alpha1.CanaryStep) *v1alpha1.Rollout {
 	ro := basic(namespace, name, replicas)
 	canary := ro.Spec.Strategy.Canary
 	canary.Steps, canary.StableService, canary.CanaryService = list, name, name+"-canary"
 	canary.TrafficRouting = &v1alpha1.RolloutTrafficRouting{Istio: &v1alpha1.IstioTrafficRouting{
 		VirtualService: &v1alpha1.IstioVirtualService{Name: name}}}
-	if background != nil {
-		canary.Analysis = &v1alpha1.RolloutAnalysisBackground{RolloutAnalysis: *background}
-	}
 	return ro
-}
-
-func judgedBy(template string) *v1alpha1.RolloutAnalysis {
-	return &v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: template}}}
 }
 
 // virtualService is the kind of the routes.
