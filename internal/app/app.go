@@ -26,6 +26,7 @@ import (
 	"github.com/penstock-io/penstock/internal/metric/outbound"
 	"github.com/penstock-io/penstock/internal/plugin"
 	"github.com/penstock-io/penstock/internal/rollout"
+	stepplugin "github.com/penstock-io/penstock/internal/step/plugin"
 	"github.com/penstock-io/penstock/internal/traffic/smi"
 )
 
@@ -38,8 +39,8 @@ type App struct {
 	events  *event.Outbox
 	pool    *kube.Pool
 	plugins *kube.Plugins
-	// metricPlugins are programs, which end with this one.
-	metricPlugins *plugin.Registry
+	// programs are plugins, which end with this one.
+	programs []*plugin.Registry
 }
 
 // New puts a controller together. It asks the cluster nothing yet but which kinds it
@@ -103,11 +104,17 @@ func (a *App) assemble(authors *kube.Authors) error {
 	}
 	written := &loop.Record{Cache: m.GetCache(), Live: m.GetAPIReader(), Selectors: kube.Selectors(o.InstanceID), Lag: series.Lag, Now: o.Now}
 	clients := kube.Clients{Reader: m.GetCache(), Live: m.GetAPIReader(), Writer: written.Client(m.GetClient()), Plain: m.GetClient()}
-	routers := o.Routers(clients.Reader, clients.Writer)
+	own := ownNamespace(os.Getenv, o.LeaseNamespace)
+	secrets := kube.SecretReader(clients.Live, own)
+	measuring, routing, stepping := plugins(plugin.Metric, clients.Live, own, secrets, o.Logger),
+		plugins(plugin.Router, clients.Live, own, secrets, o.Logger), plugins(plugin.Step, clients.Live, own, secrets, o.Logger)
+	a.programs = []*plugin.Registry{measuring, routing, stepping}
+	var watcher *kube.Watcher
+	routers := append(o.Routers(clients.Reader, clients.Writer), pluginRouting(routing, o, &watcher))
 	if err := kube.AddIndexes(context.Background(), m.GetFieldIndexer(), kube.Indexes(routers)); err != nil {
 		return err
 	}
-	watcher := kube.NewWatcher(m.GetCache(), m.GetRESTMapper(), routers)
+	watcher = kube.NewWatcher(m.GetCache(), m.GetRESTMapper(), routers)
 	watcher.Namespaced, watcher.Authors = o.Namespace != "", authors
 	if watcher.Sets, err = kube.NewSetCache(m, o.Namespace); err != nil {
 		return err
@@ -125,7 +132,10 @@ func (a *App) assemble(authors *kube.Authors) error {
 		return err
 	}
 	a.plugins = kube.NewPlugins(o.PluginWorkers, o.Now)
-	a.plugins.Table, a.plugins.Disabled, a.plugins.Wake = o.StepPlugins, o.DisabledStepPlugins, watcher.Wake
+	a.plugins.Steps, a.plugins.Wake = o.StepPlugins, watcher.Wake
+	if a.plugins.Steps == nil {
+		a.plugins.Steps = stepplugin.New(stepping)
+	}
 	rollouts.Plugins = a.plugins
 	rolloutLoop := &loop.Controller[kube.Seen, rollout.Plan]{
 		Name: "rollout", Observe: rollouts.Observe, Decide: rollouts.Decide, Apply: rollouts.Apply, Explain: rollouts.Explain,
@@ -138,12 +148,9 @@ func (a *App) assemble(authors *kube.Authors) error {
 	if err != nil {
 		return err
 	}
-	own := ownNamespace(os.Getenv, o.LeaseNamespace)
-	secrets := kube.SecretReader(clients.Live, own)
-	a.metricPlugins = metricPlugins(clients.Live, own, secrets, o.Logger)
 	a.pool.Providers = o.Providers(Sources{
 		Jobs: jobs, Client: outbound.New(guard(o.RESTConfig, o.MetricNetworks, os.Getenv)), Env: os.Getenv,
-		Secrets: secrets, PrometheusAddress: o.PrometheusAddress, Plugins: a.metricPlugins, AWS: o.aws,
+		Secrets: secrets, PrometheusAddress: o.PrometheusAddress, Plugins: measuring, AWS: o.aws,
 	})
 	a.pool.Wake = a.waker(measured)
 	runs := &kube.Runs{Clients: clients, Pool: a.pool}
@@ -175,7 +182,7 @@ func (a *App) measure(ctx context.Context) error {
 	<-ctx.Done()
 	a.pool.Close()
 	a.plugins.Close()
-	a.metricPlugins.Close()
+	a.end()
 	a.closeVerifier()
 	return nil
 }
@@ -208,6 +215,13 @@ func (a *App) closeVerifier() {
 	}
 }
 
+// end ends the programs of plugins.
+func (a *App) end() {
+	for _, p := range a.programs {
+		p.Close()
+	}
+}
+
 // waker passes keys on to the queue of runs, until the pool ends.
 func (a *App) waker(to chan<- kubeevent.GenericEvent) func(context.Context, loop.Key) {
 	return func(ctx context.Context, k loop.Key) {
@@ -224,7 +238,7 @@ func (a *App) waker(to chan<- kubeevent.GenericEvent) func(context.Context, loop
 // once: another controller may be leading already, so the process must end.
 func (a *App) Run(ctx context.Context) error {
 	defer a.events.Close()
-	defer a.metricPlugins.Close()
+	defer a.end()
 	defer a.pool.Close()
 	defer a.plugins.Close()
 	defer a.closeVerifier()

@@ -14,6 +14,7 @@ import (
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/kube"
 	"github.com/penstock-io/penstock/internal/metric/awsauth"
+	"github.com/penstock-io/penstock/internal/step"
 	"github.com/penstock-io/penstock/internal/traffic/alb"
 )
 
@@ -79,11 +80,10 @@ type Options struct {
 	// Routers and Providers replace the tables; nil takes those of this package.
 	Routers   func(reader client.Reader, writer client.Client) []kube.Routing
 	Providers func(Sources) []kube.Measuring
-	// StepPlugins are the step plugins by name; those in DisabledStepPlugins are passed
-	// over. PluginWorkers are calls of them at a time: 10.
-	StepPlugins         map[string]kube.StepPlugin
-	DisabledStepPlugins map[string]bool
-	PluginWorkers       int
+	// StepPlugins carry out steps; by default they are the programs that the ConfigMap names.
+	// PluginWorkers are calls of them at a time: 10.
+	StepPlugins   step.Plugin
+	PluginWorkers int
 	// OnMeasurement is told of every measurement when it arrives; may be nil.
 	OnMeasurement func(run, metric string, phase v1alpha1.AnalysisPhase, at time.Time)
 

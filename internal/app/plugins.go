@@ -4,22 +4,27 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/penstock-io/penstock/internal/kube"
 	"github.com/penstock-io/penstock/internal/metric"
 	"github.com/penstock-io/penstock/internal/plugin"
+	"github.com/penstock-io/penstock/internal/traffic"
+	trafficplugin "github.com/penstock-io/penstock/internal/traffic/plugin"
 )
 
 // +kubebuilder:rbac:groups="",resources=configmaps,resourceNames=argo-rollouts-config,namespace=penstock-system,verbs=get
 
-// metricPlugins are those that the ConfigMap in the controller's namespace names. It is
-// read when a metric asks for a plugin, and not before.
-func metricPlugins(live client.Reader, own string, secrets metric.SecretReader, log logr.Logger) *plugin.Registry {
+// plugins are those of a kind that the ConfigMap in the controller's namespace names. It is
+// read when something asks for a plugin, and not before.
+func plugins(kind plugin.Kind, live client.Reader, own string, secrets metric.SecretReader, log logr.Logger) *plugin.Registry {
 	return &plugin.Registry{
-		Kind: plugin.Metric, Dir: filepath.Join(os.TempDir(), "penstock-plugins"), Log: log,
+		Kind: kind, Dir: filepath.Join(os.TempDir(), "penstock-plugins"), Log: log,
 		Config: func(ctx context.Context) (map[string]string, error) {
 			config := &corev1.ConfigMap{}
 			err := live.Get(ctx, client.ObjectKey{Namespace: own, Name: plugin.ConfigMap}, config)
@@ -27,4 +32,14 @@ func metricPlugins(live client.Reader, own string, secrets metric.SecretReader, 
 		},
 		Secrets: func(ctx context.Context, name string) (map[string][]byte, error) { return secrets(ctx, "", name) },
 	}
+}
+
+// pluginRouting is the entry of the table of routers for plugins. The watcher, which brings
+// Rollouts back after a time, needs the table first.
+func pluginRouting(programs *plugin.Registry, o Options, watcher **kube.Watcher) kube.Routing {
+	router := trafficplugin.New(trafficplugin.Options{Plugins: programs, Settle: o.Settle, Now: o.Now,
+		Wake: func(key types.NamespacedName, after time.Duration) {
+			time.AfterFunc(after, func() { (*watcher).Wake(context.Background(), key) })
+		}})
+	return kube.Routing{Name: "plugins", Uses: trafficplugin.Uses, Router: router, Carries: traffic.Everything, Verifies: true}
 }

@@ -16,42 +16,15 @@ import (
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/loop"
 	"github.com/penstock-io/penstock/internal/rollout"
+	"github.com/penstock-io/penstock/internal/step"
 )
-
-// StepPlugin carries out a step of a canary in a way of its own. Call may block and must
-// honour ctx; an error means that it could not be asked, never that it said no.
-type StepPlugin interface {
-	Call(ctx context.Context, c StepCall) (StepReply, error)
-}
-
-// StepCall is what a plugin is told.
-type StepCall struct {
-	// Rollout is a copy.
-	Rollout   *v1alpha1.Rollout
-	Index     int32
-	Name      string
-	Operation v1alpha1.StepPluginOperation
-	// Config is the step's plugin.config; State is what the plugin returned last time.
-	Config, State json.RawMessage
-}
-
-// StepReply is what a plugin answers.
-type StepReply struct {
-	Phase   v1alpha1.StepPluginPhase
-	Message string
-	// RequeueAfter is when a running one wants to be called again; 0 leaves it to us.
-	RequeueAfter time.Duration
-	// State is its memory, a JSON object; empty for none.
-	State json.RawMessage
-}
 
 // Plugins calls step plugins in the background, a bounded number at a time, and keeps
 // their answers until the status holds them. A crash loses only that: the step is then
 // called again.
 type Plugins struct {
-	// Table has the plugins by name; those in Disabled are passed over.
-	Table    map[string]StepPlugin
-	Disabled map[string]bool
+	// Steps has the plugins; nil knows none.
+	Steps step.Plugin
 	// Timeout bounds one call; default 1 min.
 	Timeout time.Duration
 	// Wake asks for a pass of the Rollout.
@@ -158,7 +131,7 @@ func (p *Plugins) forget(key loop.Key) {
 }
 
 // start makes a call, unless the same one is under way, and returns at once.
-func (p *Plugins) start(key loop.Key, call StepCall) {
+func (p *Plugins) start(key loop.Key, call step.Call) {
 	t, a := task{call.Index, call.Name, call.Operation}, attemptOf(call.Rollout)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -181,7 +154,7 @@ func (p *Plugins) start(key loop.Key, call StepCall) {
 // run makes one call within the bound. A plugin that does not return in time has failed,
 // but stays busy until it does: its late answer counts, and it is never called twice at
 // the same time.
-func (p *Plugins) run(key loop.Key, c *calling, t task, call StepCall) {
+func (p *Plugins) run(key loop.Key, c *calling, t task, call step.Call) {
 	select {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
@@ -206,23 +179,13 @@ func (p *Plugins) run(key loop.Key, c *calling, t task, call StepCall) {
 	}
 }
 
-func (p *Plugins) answer(call StepCall) rollout.Answer {
+func (p *Plugins) answer(call step.Call) rollout.Answer {
 	return rollout.Answer{Index: call.Index, Name: call.Name, Operation: call.Operation, At: p.Now()}
 }
 
 // ask calls the plugin. A panic of it is an error of it.
-func (p *Plugins) ask(ctx context.Context, call StepCall) (a rollout.Answer) {
-	plugin, known := p.Table[call.Name]
+func (p *Plugins) ask(ctx context.Context, call step.Call) (a rollout.Answer) {
 	a = p.answer(call)
-	switch {
-	case p.Disabled[call.Name]:
-		a.Disabled = true
-		return a
-	case !known:
-		a.Unknown = true
-		a.Err = fmt.Sprintf("could not create step plugin at index %d : plugin %s not configured in configmap", call.Index, call.Name)
-		return a
-	}
 	defer func() {
 		if v := recover(); v != nil {
 			log.FromContext(ctx).Error(fmt.Errorf("%v", v), "a step plugin panicked", "plugin", call.Name, "stack", string(debug.Stack()))
@@ -230,9 +193,21 @@ func (p *Plugins) ask(ctx context.Context, call StepCall) (a rollout.Answer) {
 			a.Err = fmt.Sprintf("the plugin panicked: %v", v)
 		}
 	}()
-	reply, err := plugin.Call(ctx, call)
+	var reply step.Reply
+	err := step.ErrUnknown
+	if p.Steps != nil {
+		reply, err = p.Steps.Call(ctx, call)
+	}
 	a.At = p.Now()
-	if err == nil {
+	switch {
+	case errors.Is(err, step.ErrDisabled):
+		a.Disabled = true
+		return a
+	case errors.Is(err, step.ErrUnknown):
+		a.Unknown = true
+		a.Err = fmt.Sprintf("could not create step plugin at index %d : plugin %s not configured in configmap", call.Index, call.Name)
+		return a
+	case err == nil:
 		err = check(reply)
 	}
 	if err != nil {
@@ -244,7 +219,7 @@ func (p *Plugins) ask(ctx context.Context, call StepCall) (a rollout.Answer) {
 }
 
 // check refuses what the status could not hold.
-func check(r StepReply) error {
+func check(r step.Reply) error {
 	switch r.Phase {
 	case "", v1alpha1.StepPluginPhaseRunning, v1alpha1.StepPluginPhaseSuccessful, v1alpha1.StepPluginPhaseFailed, v1alpha1.StepPluginPhaseError:
 	default:
@@ -281,7 +256,7 @@ func (r *Rollouts) callPlugin(s *Seen, a rollout.CallPlugin) error {
 	if r.Plugins == nil {
 		return errors.New("this controller calls no plugins")
 	}
-	call := StepCall{Rollout: s.Rollout.DeepCopy(), Index: a.Index, Name: a.Name, Operation: a.Operation}
+	call := step.Call{Rollout: s.Rollout.DeepCopy(), Index: a.Index, Name: a.Name, Operation: a.Operation}
 	c := s.Rollout.Spec.Strategy.Canary
 	if c == nil || a.Index < 0 || int(a.Index) >= len(c.Steps) || c.Steps[a.Index].Plugin == nil || c.Steps[a.Index].Plugin.Name != a.Name {
 		return fmt.Errorf("step %d is not of plugin %s", a.Index+1, a.Name)

@@ -12,12 +12,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/step"
 )
 
 // Covers: edge 159.
 func TestStepOfAPlugin(t *testing.T) {
 	for name, c := range map[string]struct {
-		answer func(context.Context, StepCall) (StepReply, error)
+		answer func(context.Context, step.Call) (step.Reply, error)
 		given  func(*Plugins)
 		phase  v1alpha1.RolloutPhase
 		asked  []string
@@ -29,11 +30,11 @@ func TestStepOfAPlugin(t *testing.T) {
 		"aborts when it fails": {answer: says("Failed"), phase: "Degraded", asked: []string{"Run 0"},
 			event: "Rollout aborted update to revision 2: Step Plugin 1 (acme/judge) failed: so be it"},
 		"is asked again when it runs": {answer: says("Running"), phase: "Progressing", asked: []string{"Run 0", "Run 0"}},
-		"is asked again when it could not be": {answer: func(context.Context, StepCall) (StepReply, error) { return StepReply{}, errors.New("gone") },
+		"is asked again when it could not be": {answer: func(context.Context, step.Call) (step.Reply, error) { return step.Reply{}, errors.New("gone") },
 			phase: "Progressing", asked: []string{"Run 0", "Run 0"}, event: "Step plugin acme/judge (step 1) transitioned to Error"},
-		"is passed over when the plugin is switched off": {given: func(p *Plugins) { p.Disabled = map[string]bool{"acme/judge": true} },
+		"is passed over when the plugin is switched off": {given: func(p *Plugins) { p.Steps = off{} },
 			phase: "Healthy", event: "Rollout step 2/2 completed (plugin: acme/judge)", index: 2},
-		"waits when the plugin is not configured": {given: func(p *Plugins) { p.Table = nil }, phase: "Progressing",
+		"waits when the plugin is not configured": {given: func(p *Plugins) { p.Steps = nil }, phase: "Progressing",
 			event: "Warning ReconciliationError Reconciliation failed with error: could not create step plugin at index 0 : plugin acme/judge not configured"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -61,12 +62,12 @@ func TestStepOfAPlugin(t *testing.T) {
 
 // Covers: edge 160.
 func TestPluginsThatRanHearOfTheEnd(t *testing.T) {
-	second := func(then string) func(context.Context, StepCall) (StepReply, error) {
-		return func(_ context.Context, c StepCall) (StepReply, error) {
+	second := func(then string) func(context.Context, step.Call) (step.Reply, error) {
+		return func(_ context.Context, c step.Call) (step.Reply, error) {
 			if c.Index == 1 && c.Operation == v1alpha1.StepPluginOperationRun {
-				return StepReply{Phase: v1alpha1.StepPluginPhase(then)}, nil
+				return step.Reply{Phase: v1alpha1.StepPluginPhase(then)}, nil
 			}
-			return StepReply{Phase: "Successful"}, nil
+			return step.Reply{Phase: "Successful"}, nil
 		}
 	}
 	for name, c := range map[string]struct {
@@ -94,9 +95,9 @@ func TestPluginsThatRanHearOfTheEnd(t *testing.T) {
 // Covers: edge 161.
 func TestMemoryOfAPlugin(t *testing.T) {
 	j := &judge{}
-	j.answer = func(_ context.Context, c StepCall) (StepReply, error) {
+	j.answer = func(_ context.Context, c step.Call) (step.Reply, error) {
 		n := len(j.asked())
-		return StepReply{Phase: "Running", RequeueAfter: 17 * time.Second, State: json.RawMessage(fmt.Sprintf(`{"n":%d}`, n))}, nil
+		return step.Reply{Phase: "Running", RequeueAfter: 17 * time.Second, State: json.RawMessage(fmt.Sprintf(`{"n":%d}`, n))}, nil
 	}
 	w, answered := judged(t, j)
 	w.work(settled)

@@ -16,20 +16,28 @@ import (
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/loop"
 	"github.com/penstock-io/penstock/internal/rollout"
+	"github.com/penstock-io/penstock/internal/step"
 )
 
 // judge is a step plugin that does as it is told, and remembers what it was told.
 type judge struct {
 	mu     sync.Mutex
-	calls  []StepCall
-	answer func(context.Context, StepCall) (StepReply, error)
+	calls  []step.Call
+	answer func(context.Context, step.Call) (step.Reply, error)
 }
 
-func (j *judge) Call(ctx context.Context, c StepCall) (StepReply, error) {
+func (j *judge) Call(ctx context.Context, c step.Call) (step.Reply, error) {
 	j.mu.Lock()
 	j.calls = append(j.calls, c)
 	j.mu.Unlock()
 	return j.answer(ctx, c)
+}
+
+// off is a plugin that is switched off.
+type off struct{}
+
+func (off) Call(context.Context, step.Call) (step.Reply, error) {
+	return step.Reply{}, fmt.Errorf("plugin: %w", step.ErrDisabled)
 }
 
 // asked are the calls in short: "Run 1", "Abort 2".
@@ -42,9 +50,9 @@ func (j *judge) asked() (list []string) {
 	return list
 }
 
-func says(phase v1alpha1.StepPluginPhase, more ...func(*StepReply)) func(context.Context, StepCall) (StepReply, error) {
-	return func(context.Context, StepCall) (StepReply, error) {
-		r := StepReply{Phase: phase, Message: "so be it"}
+func says(phase v1alpha1.StepPluginPhase, more ...func(*step.Reply)) func(context.Context, step.Call) (step.Reply, error) {
+	return func(context.Context, step.Call) (step.Reply, error) {
+		r := step.Reply{Phase: phase, Message: "so be it"}
 		for _, m := range more {
 			m(&r)
 		}
@@ -63,7 +71,7 @@ func judged(t *testing.T, j *judge) (w *world, answered func()) {
 		ro.Spec.Strategy.Canary.Steps = []v1alpha1.CanaryStep{plugin, plugin}
 	})
 	woken := make(chan loop.Key, 100)
-	w.rollouts.Plugins.Table = map[string]StepPlugin{"acme/judge": j}
+	w.rollouts.Plugins.Steps = step.Table{"acme/judge": j}
 	w.rollouts.Plugins.Wake = func(_ context.Context, key loop.Key) { woken <- key }
 	return w, func() {
 		t.Helper()
@@ -95,32 +103,32 @@ func TestAnswersOfAStepPlugin(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	plain := rollout.Answer{Name: "acme/judge", Operation: v1alpha1.StepPluginOperationRun, At: at}
 	for name, c := range map[string]struct {
-		answer func(context.Context, StepCall) (StepReply, error)
+		answer func(context.Context, step.Call) (step.Reply, error)
 		given  func(*Plugins)
 		want   func(*rollout.Answer)
 	}{
 		"it is through": {answer: says("Successful"), want: func(a *rollout.Answer) { a.Phase, a.Message = "Successful", "so be it" }},
 		"it says no":    {answer: says("Failed"), want: func(a *rollout.Answer) { a.Phase, a.Message = "Failed", "so be it" }},
-		"it goes on, with a memory": {answer: says("Running", func(r *StepReply) { r.RequeueAfter, r.State = 17*time.Second, json.RawMessage(`{"n":1}`) }),
+		"it goes on, with a memory": {answer: says("Running", func(r *step.Reply) { r.RequeueAfter, r.State = 17*time.Second, json.RawMessage(`{"n":1}`) }),
 			want: func(a *rollout.Answer) {
 				a.Phase, a.Message, a.RequeueAfter, a.State = "Running", "so be it", 17*time.Second, json.RawMessage(`{"n":1}`)
 			}},
-		"it says nothing": {answer: func(context.Context, StepCall) (StepReply, error) { return StepReply{}, nil }, want: func(*rollout.Answer) {}},
-		"it cannot be asked": {answer: func(context.Context, StepCall) (StepReply, error) {
-			return StepReply{Phase: "Successful"}, errors.New("gone")
+		"it says nothing": {answer: func(context.Context, step.Call) (step.Reply, error) { return step.Reply{}, nil }, want: func(*rollout.Answer) {}},
+		"it cannot be asked": {answer: func(context.Context, step.Call) (step.Reply, error) {
+			return step.Reply{Phase: "Successful"}, errors.New("gone")
 		},
 			want: func(a *rollout.Answer) { a.Err = "gone" }},
-		"it breaks": {answer: func(context.Context, StepCall) (StepReply, error) { panic("ouch") }, want: func(a *rollout.Answer) { a.Err = "the plugin panicked: ouch" }},
+		"it breaks": {answer: func(context.Context, step.Call) (step.Reply, error) { panic("ouch") }, want: func(a *rollout.Answer) { a.Err = "the plugin panicked: ouch" }},
 		"it says what means nothing": {answer: says("Perhaps"),
 			want: func(a *rollout.Answer) { a.Err = `phase "Perhaps" is none of Running, Successful, Failed and Error` }},
-		"its memory is no object": {answer: says("Running", func(r *StepReply) { r.State = json.RawMessage(`[1]`) }),
+		"its memory is no object": {answer: says("Running", func(r *step.Reply) { r.State = json.RawMessage(`[1]`) }),
 			want: func(a *rollout.Answer) {
 				a.Err = "the state is not a JSON object: json: cannot unmarshal array into Go value of type map[string]interface {}"
 			}},
-		"it is not configured": {given: func(p *Plugins) { p.Table = nil }, want: func(a *rollout.Answer) {
+		"it is not configured": {given: func(p *Plugins) { p.Steps = nil }, want: func(a *rollout.Answer) {
 			a.Unknown, a.Err = true, "could not create step plugin at index 0 : plugin acme/judge not configured in configmap"
 		}},
-		"it is switched off": {given: func(p *Plugins) { p.Disabled = map[string]bool{"acme/judge": true} }, want: func(a *rollout.Answer) { a.Disabled = true }},
+		"it is switched off": {given: func(p *Plugins) { p.Steps = off{} }, want: func(a *rollout.Answer) { a.Disabled = true }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, answered := judged(t, &judge{answer: c.answer})
@@ -208,12 +216,12 @@ func TestAnswerOfAnEarlierAttemptIsForNobody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			release := make(chan bool)
-			j := &judge{answer: func(ctx context.Context, _ StepCall) (StepReply, error) {
+			j := &judge{answer: func(ctx context.Context, _ step.Call) (step.Reply, error) {
 				select {
 				case <-release:
 				case <-ctx.Done():
 				}
-				return StepReply{Phase: "Successful"}, nil
+				return step.Reply{Phase: "Successful"}, nil
 			}}
 			w, answered := judged(t, j)
 			w.must(run(0), run(1))
@@ -242,7 +250,7 @@ func TestAnswerOfAnEarlierAttemptIsForNobody(t *testing.T) {
 
 func TestSameCallIsNeverMadeTwiceAtATime(t *testing.T) {
 	release := make(chan bool)
-	j := &judge{answer: func(context.Context, StepCall) (StepReply, error) { <-release; return StepReply{}, nil }}
+	j := &judge{answer: func(context.Context, step.Call) (step.Reply, error) { <-release; return step.Reply{}, nil }}
 	w, answered := judged(t, j)
 	w.must(run(0), run(0), rollout.CallPlugin{Index: 0, Name: "acme/judge", Operation: v1alpha1.StepPluginOperationAbort})
 	w.must(run(0))
@@ -272,16 +280,16 @@ func TestPluginThatDoesNotAnswer(t *testing.T) {
 			}
 			return list
 		}
-		call := func(i int32) StepCall {
-			return StepCall{Rollout: &v1alpha1.Rollout{}, Name: "acme/judge", Index: i, Operation: v1alpha1.StepPluginOperationRun}
+		call := func(i int32) step.Call {
+			return step.Call{Rollout: &v1alpha1.Rollout{}, Name: "acme/judge", Index: i, Operation: v1alpha1.StepPluginOperationRun}
 		}
-		j := &judge{answer: func(_ context.Context, c StepCall) (StepReply, error) {
+		j := &judge{answer: func(_ context.Context, c step.Call) (step.Reply, error) {
 			if c.Index == 0 {
 				time.Sleep(5 * time.Minute) // it does not honour its context
 			}
-			return StepReply{Phase: "Successful"}, nil
+			return step.Reply{Phase: "Successful"}, nil
 		}}
-		p.Table = map[string]StepPlugin{"acme/judge": j}
+		p.Steps = step.Table{"acme/judge": j}
 		p.start(webKey, call(0))
 		synctest.Wait()
 		p.start(webKey, call(1)) // waits for its turn
@@ -305,7 +313,10 @@ func TestPluginThatDoesNotAnswer(t *testing.T) {
 }
 
 func TestForgottenRolloutGetsNoAnswers(t *testing.T) {
-	j := &judge{answer: func(ctx context.Context, _ StepCall) (StepReply, error) { <-ctx.Done(); return StepReply{}, ctx.Err() }}
+	j := &judge{answer: func(ctx context.Context, _ step.Call) (step.Reply, error) {
+		<-ctx.Done()
+		return step.Reply{}, ctx.Err()
+	}}
 	w, _ := judged(t, j)
 	w.must(run(0))
 	if err := w.client.Delete(context.Background(), w.rollout()); err != nil {
@@ -319,7 +330,7 @@ func TestForgottenRolloutGetsNoAnswers(t *testing.T) {
 		t.Errorf("%d rollouts are held", n)
 	}
 	w.rollouts.Plugins.Close()
-	w.rollouts.Plugins.start(webKey, StepCall{Rollout: &v1alpha1.Rollout{}})
+	w.rollouts.Plugins.start(webKey, step.Call{Rollout: &v1alpha1.Rollout{}})
 	w.rollouts.Plugins.work.Wait()
 	if len(j.asked()) > 1 {
 		t.Error("a closed pool calls")

@@ -96,8 +96,23 @@ func (r *Rollouts) look(ctx context.Context, s *Seen, table Routing, services ma
 		return o, nil
 	}
 	r.Drifts.notice(s, table, o)
+	said := o.Written
 	o.Written, err = r.pinned(ctx, s.target, o, services)
+	if outdated(said, o.Written) {
+		o.Written.Destinations = append(o.Written.Destinations, traffic.Destination{Role: traffic.Extra})
+	}
 	return o, err
+}
+
+// outdated: a router that is told of revisions, although Services lead to them, was told of
+// others. The entry that is added to what it says is in no wanted split, so it is told anew.
+func outdated(said, led traffic.Split) bool {
+	for i, d := range said.Destinations {
+		if d.Role != traffic.Extra && d.Hash != "" && d.Hash != led.Destinations[i].Hash {
+			return true
+		}
+	}
+	return false
 }
 
 // byTargets are the notes about target groups; those of a router are by its name.

@@ -55,6 +55,9 @@ func targetOf(ro *v1alpha1.Rollout) traffic.Target {
 	t.StableService, t.CanaryService = rollout.Roles(&ro.Spec, &ro.Status)
 	if c := ro.Spec.Strategy.Canary; c != nil && ro.Spec.Strategy.BlueGreen == nil {
 		t.Routing = c.TrafficRouting
+		if t.Routing != nil && len(t.Routing.Plugins) > 0 {
+			t.Rollout = ro
+		}
 	}
 	return t
 }

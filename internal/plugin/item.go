@@ -21,8 +21,12 @@ type Kind struct {
 	Cookie, Dispense string
 }
 
-// Metric is the kind of metric providers.
-var Metric = Kind{Name: "metric plugin", Key: "metricProviderPlugins", Cookie: "metricprovider", Dispense: "RpcMetricProviderPlugin"}
+// The kinds of plugins.
+var (
+	Metric = Kind{Name: "metric plugin", Key: "metricProviderPlugins", Cookie: "metricprovider", Dispense: "RpcMetricProviderPlugin"}
+	Router = Kind{Name: "traffic router plugin", Key: "trafficRouterPlugins", Cookie: "trafficrouter", Dispense: "RpcTrafficRouterPlugin"}
+	Step   = Kind{Name: "step plugin", Key: "stepPlugins", Cookie: "step", Dispense: "RpcStepPlugin"}
+)
 
 // Item is an entry of the ConfigMap.
 type Item struct {

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -18,6 +19,12 @@ const (
 	startLimit = 30 * time.Second
 	// initLimit bounds InitPlugin, pingLimit a ping.
 	initLimit, pingLimit = 30 * time.Second, 2 * time.Second
+)
+
+// Why a plugin of a name is not called.
+var (
+	ErrUnknown  = errors.New("not configured")
+	ErrDisabled = errors.New("disabled")
 )
 
 // Registry has the plugins of one kind. It is safe for concurrent use.
@@ -74,11 +81,11 @@ func (r *Registry) entry(ctx context.Context, name string) (Entry, error) {
 	e, ok := table[name]
 	switch {
 	case !ok:
-		return e, fmt.Errorf("plugin %s not configured in configmap", name)
+		return e, fmt.Errorf("plugin %s %w in configmap", name, ErrUnknown)
 	case e.Err != nil:
 		return e, fmt.Errorf("plugin %s: %w", name, e.Err)
 	case e.Disabled:
-		return e, fmt.Errorf("plugin %s is disabled in ConfigMap %s", name, ConfigMap)
+		return e, fmt.Errorf("plugin %s is %w in ConfigMap %s", name, ErrDisabled, ConfigMap)
 	}
 	return e, nil
 }

@@ -1,9 +1,6 @@
 package rollout
 
 import (
-	"maps"
-	"slices"
-
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -24,9 +21,8 @@ func (p *problems) unsupported(s *v1alpha1.RolloutSpec) {
 }
 
 func (p *problems) unsupportedRouters(tr *v1alpha1.RolloutTrafficRouting, at *field.Path) {
-	const mend = "use istio, nginx, alb, smi, traefik, apisix, or the plugin " + gatewayPlugin
-	_, gateway := tr.Plugins[gatewayPlugin]
-	known := gateway || tr.Istio != nil || tr.Nginx != nil || tr.ALB != nil || tr.SMI != nil || tr.Traefik != nil || tr.Apisix != nil
+	const mend = "use istio, nginx, alb, smi, traefik, apisix, or a plugin"
+	known := len(tr.Plugins) > 0 || tr.Istio != nil || tr.Nginx != nil || tr.ALB != nil || tr.SMI != nil || tr.Traefik != nil || tr.Apisix != nil
 	for _, r := range []struct {
 		set  bool
 		name string
@@ -37,12 +33,6 @@ func (p *problems) unsupportedRouters(tr *v1alpha1.RolloutTrafficRouting, at *fi
 		if r.set {
 			known = true
 			p.refuse(at.Child(r.name), r.name, mend)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(tr.Plugins)) {
-		if name != gatewayPlugin {
-			known = true
-			p.refuse(at.Child("plugins").Key(name), name, mend)
 		}
 	}
 	if !known {

@@ -18,6 +18,9 @@ type Target struct {
 	// StableService and CanaryService are the Services of the two roles now, which change
 	// places with ping-pong; empty with routers that address subsets.
 	StableService, CanaryService string
+	// Rollout is the whole of it, for programs of others that are told of it; nil where there
+	// are none. Read only.
+	Rollout *v1alpha1.Rollout
 	// Routing is the rollout's spec.strategy.canary.trafficRouting. Read only.
 	Routing *v1alpha1.RolloutTrafficRouting
 }

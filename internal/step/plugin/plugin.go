@@ -1,0 +1,53 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/plugin"
+	"github.com/penstock-io/penstock/internal/step"
+)
+
+// Caller calls a method of a plugin by name; *plugin.Registry is one.
+type Caller interface {
+	Call(ctx context.Context, name, method string, args, reply any) error
+}
+
+// New makes the plugins that a ConfigMap names. How long a call may take is the context's.
+func New(c Caller) step.Plugin {
+	register()
+	return caller{c}
+}
+
+type caller struct{ plugins Caller }
+
+// Call implements step.Plugin.
+func (p caller) Call(ctx context.Context, c step.Call) (step.Reply, error) {
+	about := RunArgs{Rollout: c.Rollout, Context: &Context{PluginName: c.Name, Config: c.Config, Status: c.State}}
+	var args any
+	switch c.Operation {
+	case v1alpha1.StepPluginOperationRun:
+		args = about
+	case v1alpha1.StepPluginOperationTerminate:
+		args = TerminateArgs(about)
+	case v1alpha1.StepPluginOperationAbort:
+		args = AbortArgs(about)
+	default:
+		return step.Reply{}, fmt.Errorf("there is no operation %q of a step plugin", c.Operation)
+	}
+	var r Response
+	err := p.plugins.Call(ctx, c.Name, string(c.Operation), &args, &r)
+	switch {
+	case errors.Is(err, plugin.ErrUnknown):
+		return step.Reply{}, fmt.Errorf("%w: %w", step.ErrUnknown, err)
+	case errors.Is(err, plugin.ErrDisabled):
+		return step.Reply{}, fmt.Errorf("%w: %w", step.ErrDisabled, err)
+	case err != nil:
+		return step.Reply{}, fmt.Errorf("%s rpc call error: %w", c.Operation, err)
+	case r.Error.ErrorString != "":
+		return step.Reply{}, errors.New(r.Error.ErrorString)
+	}
+	return step.Reply{Phase: v1alpha1.StepPluginPhase(r.Result.Phase), Message: r.Result.Message, RequeueAfter: r.Result.RequeueAfter, State: r.Result.Status}, nil
+}
