@@ -25,6 +25,7 @@ import (
 
 var (
 	rollouts         = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}
+	experiments      = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "experiments"}
 	virtualServices  = schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1", Resource: "virtualservices"}
 	destinationRules = schema.GroupVersionResource{Group: "networking.istio.io", Version: "v1", Resource: "destinationrules"}
 )
@@ -122,20 +123,32 @@ func (k *kube) patch(ctx context.Context, namespace, name string, kind types.Pat
 	return err
 }
 
-// ready lists where the ready pods of an image listen, sorted.
-func (k *kube) ready(ctx context.Context, namespace, image string) (all []string, err error) {
+// ready lists where the ready pods listen that are of a kind, sorted.
+func (k *kube) ready(ctx context.Context, namespace string, of func(*corev1.Pod) bool) (all []string, err error) {
 	pods, err := k.kubernetes.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range pods.Items {
-		if p.DeletionTimestamp != nil || p.Spec.Containers[0].Image != image || !slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+		if p.DeletionTimestamp == nil && of(&p) && slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
 			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 		}) {
-			continue
+			all = append(all, p.Status.PodIP+":8080")
 		}
-		all = append(all, p.Status.PodIP+":8080")
 	}
 	slices.Sort(all)
 	return all, nil
+}
+
+// ofVersion are the pods with an image of the demo.
+func ofVersion(version string) func(*corev1.Pod) bool {
+	return func(p *corev1.Pod) bool { return p.Spec.Containers[0].Image == "penstock/demo:"+version }
+}
+
+// ofSet are the pods of a ReplicaSet.
+func ofSet(name string) func(*corev1.Pod) bool {
+	return func(p *corev1.Pod) bool {
+		owner := metav1.GetControllerOf(p)
+		return owner != nil && owner.Name == name
+	}
 }

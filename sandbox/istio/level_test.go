@@ -86,26 +86,14 @@ metadata: {name: web}
 spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: http}]}
 `
 
-// rolloutOf has a step of every kind that Istio is told of, and a pause after each.
-func rolloutOf(l level) string {
-	return `
-apiVersion: argoproj.io/v1alpha1
-kind: Rollout
-metadata: {name: web}
-spec:
-  replicas: 4
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      containers:
-      - {name: app, image: "penstock/demo:v1", ports: [{name: http, containerPort: 8080}]}
-  strategy:
-    canary:
-      scaleDownDelaySeconds: 2
-      abortScaleDownDelaySeconds: 2` + l.section + `
-        managedRoutes: [{name: testers}, {name: shadow}]
-      steps:
+// What a container has beside its image.
+const (
+	onePort  = `ports: [{name: http, containerPort: 8080}]`
+	twoPorts = `ports: [{name: http, containerPort: 8080}, {name: http-metrics, containerPort: 9090}]`
+)
+
+// everyStep is every kind of step that Istio is told of, and a pause after each.
+const everyStep = `
       - setWeight: 10
       - pause: {}
       - setHeaderRoute:
@@ -125,14 +113,24 @@ spec:
       - setHeaderRoute: {name: testers}
       - pause: {}
 `
-}
 
-// name is that of the level.
-func (l level) name() string {
-	for name, other := range levels {
-		if other == l {
-			return name
-		}
-	}
-	return "unknown"
+func rolloutOf(l level, container, steps string) string {
+	return `
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: web}
+spec:
+  replicas: 4
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - {name: app, image: "penstock/demo:v1", ` + container + `}
+  strategy:
+    canary:
+      scaleDownDelaySeconds: 2
+      abortScaleDownDelaySeconds: 2` + l.section + `
+        managedRoutes: [{name: testers}, {name: shadow}]
+      steps:` + steps
 }

@@ -1,24 +1,18 @@
 package istio
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/dynamic"
 )
 
 // What Istio makes of the steps. The route docs is the user's, and no part of the release.
@@ -64,16 +58,16 @@ func TestIstioProgramsWhatTheStepsMean(t *testing.T) {
 	for name, l := range levels {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := begin(t, l)
+			r := begin(t, l, name, rolloutOf(l, onePort, everyStep))
 			for i, s := range stages {
 				if s.act != nil {
 					if err := s.act(t.Context(), r); err != nil {
 						t.Fatalf("%s: %v", s.name, err)
 					}
 				}
-				r.reaches(t, s)
-				r.shows(t, s)
-				r.isValid(t, s)
+				r.reaches(t, s.name, s.reached)
+				r.shows(t, s.name, s.lines, map[string]func(*corev1.Pod) bool{l.stable: ofVersion(s.stable), l.canary: ofVersion(s.canary)})
+				r.isValid(t, s.name)
 				if i == 0 {
 					defer r.neverEmpty(t)()
 				}
@@ -88,10 +82,10 @@ type release struct {
 	namespace, domain string
 }
 
-func begin(t *testing.T, l level) *release {
+func begin(t *testing.T, l level, name, rollout string) *release {
 	t.Helper()
 	ctx := t.Context()
-	namespace := "istio-" + l.name()
+	namespace := "istio-" + name
 	r := &release{level: l, namespace: namespace, domain: "." + namespace + ".svc.cluster.local"}
 	err := shared.apply(ctx, "", "{apiVersion: v1, kind: Namespace, metadata: {name: "+namespace+"}}")
 	if err == nil {
@@ -101,7 +95,7 @@ func begin(t *testing.T, l level) *release {
 		})
 	}
 	if err == nil {
-		err = shared.apply(ctx, namespace, rolloutOf(l)+service+l.manifests)
+		err = shared.apply(ctx, namespace, rollout+service+l.manifests)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -111,40 +105,39 @@ func begin(t *testing.T, l level) *release {
 
 func (r *release) host() string { return "web" + r.domain }
 
-// cluster is the full name of a cluster.
-func (r *release) cluster(short string) string { return short + r.domain }
-
-func (r *release) reaches(t *testing.T, s stage) {
+// reaches waits until the Rollout is in a state.
+func (r *release) reaches(t *testing.T, name string, ok func(state) bool) {
 	t.Helper()
 	err := poll(time.Minute, func() error {
 		got, err := shared.rollout(t.Context(), r.namespace, "web")
-		if err == nil && !s.reached(got) {
+		if err == nil && !ok(got) {
 			err = fmt.Errorf("the rollout is %v", got)
 		}
 		return err
 	})
 	if err != nil {
-		t.Fatalf("%s is not reached: %v\n%s", s.name, err, r.programmed())
+		t.Fatalf("%s is not reached: %v\n%s", name, err, r.programmed())
 	}
 }
 
-// shows compares what Istio has programmed with what the stage means.
-func (r *release) shows(t *testing.T, s stage) {
+// shows compares what Istio has programmed: the lines of the routes, and the pods behind the
+// clusters.
+func (r *release) shows(t *testing.T, name string, routes []string, behind map[string]func(*corev1.Pod) bool) {
 	t.Helper()
 	names := strings.NewReplacer("STABLE", r.stable, "CANARY", r.canary)
 	var want []string
-	for _, line := range s.lines {
+	for _, line := range routes {
 		want = append(want, names.Replace(line))
 	}
 	err := poll(30*time.Second, func() error {
 		pods := map[string][]string{}
-		for cluster, version := range map[string]string{r.stable: s.stable, r.canary: s.canary} {
-			list, err := shared.ready(t.Context(), r.namespace, "penstock/demo:"+version)
+		for cluster, of := range behind {
+			list, err := shared.ready(t.Context(), r.namespace, of)
+			if err == nil && len(list) == 0 {
+				err = fmt.Errorf("no pod for %s is ready", cluster)
+			}
 			if err != nil {
 				return err
-			}
-			if len(list) == 0 {
-				return fmt.Errorf("no pod of %s is ready", version)
 			}
 			pods[cluster] = list
 		}
@@ -157,7 +150,7 @@ func (r *release) shows(t *testing.T, s stage) {
 				return fmt.Errorf("the routes are not\n  %s", strings.Join(want, "\n  "))
 			}
 			for cluster, list := range pods {
-				if got := w.addresses(r.cluster(cluster)); !slices.Equal(got, list) {
+				if got := w.addresses(cluster + r.domain); !slices.Equal(got, list) {
 					return fmt.Errorf("behind %s stand %v, but the ready pods of its revision are %v", cluster, got, list)
 				}
 			}
@@ -165,9 +158,9 @@ func (r *release) shows(t *testing.T, s stage) {
 		})
 	})
 	if err != nil {
-		t.Fatalf("%s: %v\n%s", s.name, err, r.programmed())
+		t.Fatalf("%s: %v\n%s", name, err, r.programmed())
 	}
-	t.Logf("%s:\n%s", s.name, r.programmed())
+	t.Logf("%s:\n%s", name, r.programmed())
 }
 
 // programmed tells everything that Istio has programmed for the host.
@@ -221,80 +214,6 @@ func (r *release) neverEmpty(t *testing.T) (end func()) {
 			t.Errorf("for a moment: %s", b)
 		}
 		t.Logf("looked after %d responses", looks)
-	}
-}
-
-// isValid asks Istio's webhook about the objects as they stand, which the API server would
-// ask in a cluster with Istio.
-func (r *release) isValid(t *testing.T, s stage) {
-	t.Helper()
-	kinds := map[string]dynamic.NamespaceableResourceInterface{"VirtualService": shared.Resource(virtualServices)}
-	if strings.Contains(r.manifests, "kind: DestinationRule") {
-		kinds["DestinationRule"] = shared.Resource(destinationRules)
-	}
-	for kind, client := range kinds {
-		u, err := client.Namespace(r.namespace).Get(t.Context(), "web", metav1.GetOptions{})
-		if err == nil {
-			err = review(t.Context(), u)
-		}
-		if err != nil {
-			t.Errorf("%s: Istio does not like the %s: %v", s.name, kind, err)
-		}
-	}
-}
-
-// review returns what Istio's webhook has against an object, warnings included.
-func review(ctx context.Context, u *unstructured.Unstructured) error {
-	raw, err := u.MarshalJSON()
-	if err != nil {
-		return err
-	}
-	k := u.GroupVersionKind()
-	body, err := json.Marshal(admissionv1.AdmissionReview{
-		TypeMeta: metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"},
-		Request: &admissionv1.AdmissionRequest{
-			UID: "1", Operation: admissionv1.Update, Namespace: u.GetNamespace(), Name: u.GetName(),
-			Kind: metav1.GroupVersionKind{Group: k.Group, Version: k.Version, Kind: k.Kind}, Object: runtime.RawExtension{Raw: raw},
-		},
-	})
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+webhook+"/validate", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close() //nolint:errcheck // only read
-	var a admissionv1.AdmissionReview
-	if err := json.NewDecoder(answer.Body).Decode(&a); err != nil {
-		return fmt.Errorf("read the answer %s of Istio's webhook: %w", answer.Status, err)
-	}
-	if a.Response == nil || !a.Response.Allowed || len(a.Response.Warnings) > 0 {
-		return fmt.Errorf("%v", a.Response)
-	}
-	return nil
-}
-
-// A review that finds nothing would find nothing in anything.
-func TestIstioRefusesABrokenObject(t *testing.T) {
-	for name, spec := range map[string]map[string]any{
-		"a route without destination": {"hosts": []any{"web"}, "http": []any{map[string]any{"name": "primary"}}},
-		"a rule without host":         {"hosts": []any{}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			u := &unstructured.Unstructured{Object: map[string]any{
-				"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
-				"metadata": map[string]any{"name": "broken", "namespace": "default"}, "spec": spec,
-			}}
-			if err := review(t.Context(), u); err == nil {
-				t.Error("Istio takes it")
-			}
-		})
 	}
 }
 
