@@ -118,6 +118,14 @@ func (p place) port(service string, canary map[string]any) (number int64, known 
 	return 0, false
 }
 
+// destination is a new extra one, beside the canary's.
+func (p place) destination(service string, canary map[string]any) map[string]any {
+	host, _ := canary["host"].(string)
+	d := map[string]any{"host": p.host(service, host)}
+	p.lead(d, service, canary)
+	return d
+}
+
 // lead points an extra destination at its port, where that is known.
 func (p place) lead(destination map[string]any, service string, canary map[string]any) {
 	number, known := p.port(service, canary)

@@ -146,10 +146,7 @@ func (p place) weigh(route map[string]any, split traffic.Split) (problem string)
 	})
 	for _, x := range split.Extras() {
 		if weight, missing := left[x.Service]; missing {
-			host, _ := neighbour["host"].(string)
-			d := map[string]any{"host": p.host(x.Service, host)}
-			p.lead(d, x.Service, neighbour)
-			kept = append(kept, map[string]any{"destination": d, "weight": weight})
+			kept = append(kept, map[string]any{"destination": p.destination(x.Service, neighbour), "weight": weight})
 		}
 	}
 	if len(kept) != len(list) || len(left) > 0 {
