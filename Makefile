@@ -63,6 +63,15 @@ long: ## Ten times as many random rollouts, a wider search, a million odd rollou
 e2e: ## Run only the tests against the real API server.
 	cd sandbox && $(GO) test -p 1 -timeout 30m ./e2e/... ./cmd/...
 
+# What Istio builds its own releases with.
+ISTIO_TAGS = vtprotobuf,disable_pgv
+
+.PHONY: e2e-istio
+e2e-istio: ## Compare each step of releases with what Istio's own control plane programs (six minutes to build at first).
+	cd sandbox && $(GO) build -o ../bin/ ./cmd/penstock-sandbox
+	cd sandbox/istio && $(GO) build -tags $(ISTIO_TAGS) -o ../../bin/ istio.io/istio/pilot/cmd/pilot-discovery
+	cd sandbox/istio && $(GO) test -tags $(ISTIO_TAGS) -count=1 -timeout 20m -v .
+
 .PHONY: bench
 bench: ## Count what a controller's work costs (CONTROLLER=path compares with another one, ROLLOUTS=100,500, WORKLOAD=traffic or analysis).
 	@$(GO) build -o bin/controller ./cmd/controller

@@ -12,8 +12,8 @@
 // subsets, and the annotation that names the rollout on the DestinationRule; every
 // other field, route, destination and subset stays as it is. Three things come and go:
 //
-//   - An extra destination is appended to each chosen route, and with subsets a subset of
-//     its name that tells the revision. Which ones are ours stands in the annotation
+//   - An extra destination is appended to each chosen route, with the port of its Service
+//     behind which its pods are, and with subsets a subset of its name that tells the revision. Which ones are ours stands in the annotation
 //     penstock.io/traffic of each object (traffic.Claim), or is told by the name that an
 //     experiment's Service has.
 //   - A header route sends what meets one of its matches to the canary destination.

@@ -121,6 +121,9 @@ func (r *router) Apply(ctx context.Context, t traffic.Target, s traffic.Split) (
 	if err != nil {
 		return nil, err
 	}
+	if p.openings, err = r.openings(ctx, p, objects, s); err != nil {
+		return nil, err
+	}
 	after := map[traffic.Ref]*unstructured.Unstructured{}
 	for ref, u := range objects {
 		after[ref] = u.DeepCopy()

@@ -43,6 +43,7 @@ type plan struct {
 	ruleRef         traffic.Ref
 	stable, canary  side
 	managed         []v1alpha1.MangedRoutes
+	openings        map[string][]opening // of Services, by full name
 	problem         string
 }
 

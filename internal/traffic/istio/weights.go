@@ -102,12 +102,12 @@ func (p place) weigh(route map[string]any, split traffic.Split) (problem string)
 		left[x.Service] = int64(x.Weight)
 	}
 	canary := int64(split.Weight(traffic.Canary))
-	stable, neighbour := int64(traffic.DefaultTotal)-canary, ""
+	stable, neighbour := int64(traffic.DefaultTotal)-canary, map[string]any(nil)
 	for _, r := range objects.Entries(route["route"]) {
 		d := asMap(r["destination"])
 		switch _, ours := p.extra(d); {
 		case p.is(p.canary, d):
-			neighbour, _ = d["host"].(string)
+			neighbour = d
 		case p.is(p.stable, d), ours:
 		default:
 			if service, ok := p.service(d); ok && has(left, service) {
@@ -139,13 +139,14 @@ func (p place) weigh(route map[string]any, split traffic.Split) (problem string)
 				return true
 			}
 			setWeight(r, weight)
+			p.lead(d, service, neighbour)
 			delete(left, service)
 		}
 		return false
 	})
 	for _, x := range split.Extras() {
 		if weight, missing := left[x.Service]; missing {
-			kept = append(kept, map[string]any{"destination": map[string]any{"host": p.host(x.Service, neighbour)}, "weight": weight})
+			kept = append(kept, map[string]any{"destination": p.destination(x.Service, neighbour), "weight": weight})
 		}
 	}
 	if len(kept) != len(list) || len(left) > 0 {
