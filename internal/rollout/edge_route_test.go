@@ -56,6 +56,27 @@ func TestManagedRoutes(t *testing.T) {
 	}
 }
 
+// A header route keeps a pod of the canary. A step that asks for none does not wait for
+// that pod to go.
+func TestAHeaderRouteDoesNotHoldUpAStepWithoutPods(t *testing.T) {
+	header := v1alpha1.SetHeaderRoute{Name: "staff", Match: []v1alpha1.HeaderRoutingMatch{{HeaderName: "x-staff", HeaderValue: &v1alpha1.StringMatch{Exact: "yes"}}}}
+	written := func(s *snapshot) {
+		s.Traffic.Written.Headers = []v1alpha1.SetHeaderRoute{header}
+		s.Traffic.Live = []traffic.Split{s.Traffic.Written}
+	}
+	for name, last := range map[string]step{
+		"matchTrafficWeight at weight 0": {SetCanaryScale: &v1alpha1.SetCanaryScale{MatchTrafficWeight: true}},
+		"replicas: 0":                    {SetCanaryScale: &v1alpha1.SetCanaryScale{Replicas: ptr(int32(0))}},
+		"setWeight: 0":                   weight(0),
+	} {
+		list := steps(step{SetHeaderRoute: &header}, last, pause())
+		p := rollout.Decide(given(routed(0, "v2"), list, updating(1, 1), written, at(1)))
+		if len(p.Actions) > 0 || *p.Status.CurrentStepIndex != 2 {
+			t.Errorf("%s: at step %d, actions %v, waiting %v", name, *p.Status.CurrentStepIndex, lines(p), waits(p))
+		}
+	}
+}
+
 // Covers: edge 53, edge 55.
 func TestCanaryScale(t *testing.T) {
 	scale := func(s v1alpha1.SetCanaryScale) step { return step{SetCanaryScale: &s} }

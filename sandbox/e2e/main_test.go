@@ -139,8 +139,12 @@ func inPhase(want v1alpha1.RolloutPhase) func(*v1alpha1.Rollout) error {
 // atStep wants the rollout to be at a step and paused there.
 func atStep(step int32) func(*v1alpha1.Rollout) error {
 	return func(r *v1alpha1.Rollout) error {
-		if i := r.Status.CurrentStepIndex; i == nil || *i != step || r.Status.Phase != v1alpha1.RolloutPhasePaused {
-			return fmt.Errorf("rollout %s is %s at step %v, want Paused at %d", r.Name, r.Status.Phase, i, step)
+		i := int32(-1)
+		if at := r.Status.CurrentStepIndex; at != nil {
+			i = *at
+		}
+		if i != step || r.Status.Phase != v1alpha1.RolloutPhasePaused {
+			return fmt.Errorf("rollout %s is %s (%s) at step %d, want Paused at %d", r.Name, r.Status.Phase, r.Status.Message, i, step)
 		}
 		return nil
 	}

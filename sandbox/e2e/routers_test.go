@@ -18,30 +18,12 @@ import (
 const kinds = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: {name: trafficsplits.split.smi-spec.io}
-spec:
-  group: split.smi-spec.io
-  scope: Namespaced
-  names: {kind: TrafficSplit, listKind: TrafficSplitList, plural: trafficsplits, singular: trafficsplit}
-  versions: [{name: v1alpha1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
----
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
 metadata: {name: apisixroutes.apisix.apache.org}
 spec:
   group: apisix.apache.org
   scope: Namespaced
   names: {kind: ApisixRoute, listKind: ApisixRouteList, plural: apisixroutes, singular: apisixroute}
   versions: [{name: v2, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
----
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: traefikservices.traefik.io}
-spec:
-  group: traefik.io
-  scope: Namespaced
-  names: {kind: TraefikService, listKind: TraefikServiceList, plural: traefikservices, singular: traefikservice}
-  versions: [{name: v1alpha1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
 `
 
 // byObject is a router whose weights stand in one object.

@@ -280,6 +280,9 @@ func (h *heir) still(t *testing.T) map[string]string {
 	return all
 }
 
+// patience is how long a user waits for an answer.
+const patience = 20 * time.Second
+
 // users send requests to a host until the test ends or they are called off.
 type users struct {
 	host      string
@@ -289,7 +292,7 @@ type users struct {
 
 func newUsers(t *testing.T, host string) *users {
 	t.Helper()
-	g, err := load.New(load.Options{URL: shared.Gateway().URL(), Host: host, RatePerSecond: 50, Timeout: 20 * time.Second})
+	g, err := load.New(load.Options{URL: shared.Gateway().URL(), Host: host, RatePerSecond: 50, Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,5 +8,8 @@
 //
 //	due times ──► at most MaxInFlight requests ──► Report (by status, by version, p50, p99)
 //
+// Exactly is the other way: so many requests, as fast as they are answered, to
+// count where they went. Binomial says which counts chance allows.
+//
 // It must call nothing but loopback addresses.
 package load

@@ -150,6 +150,37 @@ func TestReportCountsRealAnswersByStatusAndVersion(t *testing.T) {
 	}
 }
 
+func TestExactlySendsAsManyAsAsked(t *testing.T) {
+	var n, now, atOnce atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		atOnce.Store(max(atOnce.Load(), now.Add(1)))
+		defer now.Add(-1)
+		w.Header().Set(headerVersion, "v1")
+		if n.Add(1)%10 == 0 {
+			w.WriteHeader(500)
+		}
+	}))
+	defer server.Close()
+	r, err := Exactly(t.Context(), Options{URL: server.URL}, 200, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Sent != 200 || r.OK != 180 || r.Failed != 20 || r.ByVersion["v1"] != 200 || n.Load() != 200 {
+		t.Errorf("report %+v after %d requests", r, n.Load())
+	}
+	if atOnce.Load() > 4 {
+		t.Errorf("%d requests at once", atOnce.Load())
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if r, err := Exactly(ended, Options{URL: server.URL}, 200, 4); err != nil || r.Sent != 0 {
+		t.Errorf("after the end: %+v, %v", r, err)
+	}
+	if _, err := Exactly(t.Context(), Options{URL: "http://192.0.2.1"}, 1, 1); err == nil {
+		t.Error("it calls what is not loopback")
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	for why, o := range map[string]Options{
 		"loopback":         {URL: "http://192.0.2.1:80", RatePerSecond: 1},

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -26,12 +27,36 @@ import (
 // before.
 const lookForKinds = time.Second
 
-const istioGroup = "networking.istio.io"
+const (
+	istioGroup   = "networking.istio.io"
+	smiGroup     = "split.smi-spec.io"
+	traefikGroup = "traefik.io"
+)
 
 var (
 	istioVersions = []string{"v1", "v1beta1", "v1alpha3"}
+	smiVersions   = []string{"v1alpha1", "v1alpha2", "v1alpha3"}
 	httpRouteGVR  = schema.GroupVersionResource{Group: gatewayv1.GroupName, Version: "v1", Resource: "httproutes"}
 )
+
+// customKinds are the kinds that need a CRD. Of several versions the first that
+// is served is followed.
+func customKinds(istio []string) []schema.GroupVersionResource {
+	all := []schema.GroupVersionResource{
+		httpRouteGVR,
+		{Group: traefikGroup, Version: "v1alpha1", Resource: "ingressroutes"},
+		{Group: traefikGroup, Version: "v1alpha1", Resource: "traefikservices"},
+	}
+	for _, v := range istio {
+		for _, resource := range []string{"virtualservices", "destinationrules"} {
+			all = append(all, schema.GroupVersionResource{Group: istioGroup, Version: v, Resource: resource})
+		}
+	}
+	for _, v := range smiVersions {
+		all = append(all, schema.GroupVersionResource{Group: smiGroup, Version: v, Resource: "trafficsplits"})
+	}
+	return all
+}
 
 // servedKinds is the part of a discovery client that is used.
 type servedKinds interface {
@@ -111,6 +136,7 @@ func (c *cluster) Run(ctx context.Context) error {
 		c.core.Core().V1().Services().Informer(),
 		c.core.Core().V1().Pods().Informer(),
 		c.core.Discovery().V1().EndpointSlices().Informer(),
+		c.core.Networking().V1().Ingresses().Informer(),
 	} {
 		if err := c.listen(informer); err != nil {
 			return err
@@ -163,13 +189,9 @@ func (c *cluster) listen(informer cache.SharedIndexInformer) error {
 // lookForKinds starts to watch kinds that are newly served and reads them. It
 // tells whether all kinds are watched.
 func (c *cluster) lookForKinds(ctx context.Context) (all bool, err error) {
-	want := []schema.GroupVersionResource{httpRouteGVR}
-	for _, v := range c.istio {
-		for _, resource := range []string{"virtualservices", "destinationrules"} {
-			want = append(want, schema.GroupVersionResource{Group: istioGroup, Version: v, Resource: resource})
-		}
-	}
-	for _, gvr := range want {
+	wanted := map[string]bool{}
+	for _, gvr := range customKinds(c.istio) {
+		wanted[gvr.Resource] = true
 		if c.watched(gvr.Resource) != nil || !c.serves(gvr) {
 			continue
 		}
@@ -188,7 +210,7 @@ func (c *cluster) lookForKinds(ctx context.Context) (all bool, err error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.watching) == 3, nil
+	return len(c.watching) == len(wanted), nil
 }
 
 func (c *cluster) watched(resource string) cache.SharedIndexInformer {
@@ -221,12 +243,16 @@ func (c *cluster) Objects() Objects {
 		EndpointSlices: listed[*discoveryv1.EndpointSlice](c.core.Discovery().V1().EndpointSlices().Informer()),
 		Pods:           listed[*corev1.Pod](c.core.Core().V1().Pods().Informer()),
 	}
+	o.Ingresses = listed[*networkingv1.Ingress](c.core.Networking().V1().Ingresses().Informer())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	next := map[types.UID]decodedObject{}
 	o.VirtualServices = decodeAll[VirtualService](c, &o, "virtualservices", next)
 	o.DestinationRules = decodeAll[DestinationRule](c, &o, "destinationrules", next)
 	o.HTTPRoutes = decodeAll[gatewayv1.HTTPRoute](c, &o, "httproutes", next)
+	o.TrafficSplits = decodeAll[TrafficSplit](c, &o, "trafficsplits", next)
+	o.IngressRoutes = decodeAll[IngressRoute](c, &o, "ingressroutes", next)
+	o.TraefikServices = decodeAll[TraefikService](c, &o, "traefikservices", next)
 	c.decoded = next
 	return o
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -58,14 +59,17 @@ const vsJSON = `{"apiVersion":"networking.istio.io/v1beta1","kind":"VirtualServi
 // VirtualServices, one of them broken, while no custom kind is served yet.
 func newFakeCluster(t *testing.T) (*cluster, *dynamicfake.FakeDynamicClient, *served) {
 	t.Helper()
-	w := newWorld(t).service("web", pod{name: "p1"})
-	objects := []runtime.Object{w.Services[0], w.EndpointSlices[0], w.Pods[0]}
+	w := newWorld(t).service("web", pod{name: "p1"}).apply(mainIngress)
+	objects := []runtime.Object{w.Services[0], w.EndpointSlices[0], w.Pods[0], w.Ingresses[0]}
 	client := fake.NewClientset(objects...)
 	broken := custom(t, strings.NewReplacer(`"1"`, `"2"`, `"web"`, `"odd"`, `[{"route":[{"destination":{"host":"web"},"weight":100.0}]}]`, `"text"`).Replace(vsJSON))
 	dyn := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
 		{Group: istioGroup, Version: "v1beta1", Resource: "virtualservices"}:  "VirtualServiceList",
 		{Group: istioGroup, Version: "v1beta1", Resource: "destinationrules"}: "DestinationRuleList",
 		httpRouteGVR: "HTTPRouteList",
+		{Group: smiGroup, Version: "v1alpha2", Resource: "trafficsplits"}:       "TrafficSplitList",
+		{Group: traefikGroup, Version: "v1alpha1", Resource: "ingressroutes"}:   "IngressRouteList",
+		{Group: traefikGroup, Version: "v1alpha1", Resource: "traefikservices"}: "TraefikServiceList",
 	}, custom(t, vsJSON), broken)
 	c := newClusterFor(client, dyn, "")
 	kinds := &served{resources: map[string][]string{}}
@@ -83,12 +87,37 @@ func newFakeCluster(t *testing.T) (*cluster, *dynamicfake.FakeDynamicClient, *se
 	return c, dyn, kinds
 }
 
+func TestClusterFollowsSMIAndTraefik(t *testing.T) {
+	c, dyn, kinds := newFakeCluster(t)
+	<-c.Changed()
+	kinds.set("split.smi-spec.io/v1alpha2", "trafficsplits")
+	kinds.set("traefik.io/v1alpha1", "ingressroutes", "traefikservices")
+	for i, o := range []struct{ version, kind, resource, spec string }{
+		{"split.smi-spec.io/v1alpha2", "TrafficSplit", "trafficsplits", `{"service":"web","backends":[{"service":"web","weight":"1"}]}`},
+		{"traefik.io/v1alpha1", "IngressRoute", "ingressroutes", `{"routes":[{"match":"Path(` + "`/`" + `)"}]}`},
+		{"traefik.io/v1alpha1", "TraefikService", "traefikservices", `{"weighted":{}}`},
+	} {
+		gv, err := schema.ParseGroupVersion(o.version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := custom(t, fmt.Sprintf(`{"apiVersion":%q,"kind":%q,"metadata":{"name":"web","namespace":"shop","uid":"u%d","resourceVersion":"9"},"spec":%s}`, o.version, o.kind, i, o.spec))
+		if _, err := dyn.Resource(gv.WithResource(o.resource)).Namespace("shop").Create(t.Context(), u, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all are read", func() bool {
+		o := c.Objects()
+		return len(o.TrafficSplits) == 1 && len(o.IngressRoutes) == 1 && len(o.TraefikServices) == 1
+	})
+}
+
 func TestClusterFollowsKindsThatAreInstalledLater(t *testing.T) {
 	ctx := t.Context()
 	c, dyn, kinds := newFakeCluster(t)
 	<-c.Changed()
 	o := c.Objects()
-	if len(o.Services) != 1 || len(o.EndpointSlices) != 1 || len(o.Pods) != 1 || len(o.VirtualServices) != 0 {
+	if len(o.Services) != 1 || len(o.EndpointSlices) != 1 || len(o.Pods) != 1 || len(o.Ingresses) != 1 || len(o.VirtualServices) != 0 {
 		t.Fatalf("objects before the kinds exist: %+v", o)
 	}
 	if d := cmp.Diff(map[string]int{"shop/web p1": 1}, send(Build(o, nil), 1, "GET", "http://web/")); d != "" {

@@ -25,9 +25,10 @@ var crdGVR = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version:
 const establishTimeout = 30 * time.Second
 
 // CRDs are minimal definitions of the kinds that the gateway follows:
-// VirtualService and DestinationRule of Istio, and GatewayClass, Gateway and
-// HTTPRoute of the Gateway API. Their specs are not validated, and
-// status is a subresource of each.
+// VirtualService and DestinationRule of Istio, GatewayClass, Gateway and
+// HTTPRoute of the Gateway API, TrafficSplit of SMI, and IngressRoute and
+// TraefikService of Traefik. Their specs are not validated. Status is a
+// subresource of those of Istio and of the Gateway API; the others have none.
 func CRDs() ([]*unstructured.Unstructured, error) {
 	names, err := fs.Glob(crdFiles, "crds/*.yaml")
 	if err != nil {

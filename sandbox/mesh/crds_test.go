@@ -39,13 +39,7 @@ func TestDefinitionsAreValidAndCoverWhatTheGatewayWatches(t *testing.T) {
 			served[schema.GroupVersionResource{Group: crd.Spec.Group, Version: v.Name, Resource: crd.Spec.Names.Plural}] = v.Served
 		}
 	}
-	want := []schema.GroupVersionResource{httpRouteGVR}
-	for _, v := range istioVersions {
-		for _, resource := range []string{"virtualservices", "destinationrules"} {
-			want = append(want, schema.GroupVersionResource{Group: istioGroup, Version: v, Resource: resource})
-		}
-	}
-	for _, gvr := range want {
+	for _, gvr := range customKinds(istioVersions) {
 		if !served[gvr] {
 			t.Errorf("%s is not served", gvr)
 		}

@@ -228,9 +228,9 @@ func (g *Gateway) Problems() []string {
 	return nil
 }
 
-// SetLag makes changes of routes (VirtualService, DestinationRule, HTTPRoute)
-// take effect that much later, 0 to undo it. Changes that wait are measured by
-// the new lag. Services and endpoints are always followed at once.
+// SetLag makes changes of Routes take effect that much later, 0 to undo it.
+// Changes that wait are measured by the new lag. Services and endpoints are
+// always followed at once.
 func (g *Gateway) SetLag(d time.Duration) {
 	g.lag.Store(int64(max(d, 0)))
 	signal(g.lagSet)

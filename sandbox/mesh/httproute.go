@@ -55,8 +55,13 @@ func (b *builder) addHTTPRoutes(all []gatewayv1.HTTPRoute) {
 		}
 		b.table.reports = append(b.table.reports, report)
 	}
+	addRanked(ranked)
+}
+
+// addRanked gives each host its routes, the greatest rank first. Equal ranks
+// stay as they are: by age of the object, then order in it.
+func addRanked(ranked map[*host][]rankedRoute) {
 	for h, routes := range ranked {
-		// Stable: equal ranks stay by age of the object, then order in it.
 		slices.SortStableFunc(routes, func(x, y rankedRoute) int { return slices.Compare(y.rank[:], x.rank[:]) })
 		for _, r := range routes {
 			h.add([]route{r.route})

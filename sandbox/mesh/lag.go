@@ -4,8 +4,10 @@ import (
 	"slices"
 	"time"
 
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 // idle is how long the gateway waits when no change is waiting.
@@ -60,20 +62,21 @@ func (d *delayed) current(now time.Time, lag time.Duration) (Routes, time.Durati
 
 func stampsOf(r Routes) []stamp {
 	// Never nil, so that offering nothing at all differs from nothing offered.
-	stamps := make([]stamp, 0, len(r.VirtualServices)+len(r.DestinationRules)+len(r.HTTPRoutes))
-	add := func(o *metav1.ObjectMeta) {
+	stamps := []stamp{}
+	stamps = stamped(stamps, r.VirtualServices, func(o *VirtualService) *metav1.ObjectMeta { return &o.ObjectMeta })
+	stamps = stamped(stamps, r.DestinationRules, func(o *DestinationRule) *metav1.ObjectMeta { return &o.ObjectMeta })
+	stamps = stamped(stamps, r.HTTPRoutes, func(o *gatewayv1.HTTPRoute) *metav1.ObjectMeta { return &o.ObjectMeta })
+	stamps = stamped(stamps, r.Ingresses, func(o **networkingv1.Ingress) *metav1.ObjectMeta { return &(*o).ObjectMeta })
+	stamps = stamped(stamps, r.TrafficSplits, func(o *TrafficSplit) *metav1.ObjectMeta { return &o.ObjectMeta })
+	stamps = stamped(stamps, r.IngressRoutes, func(o *IngressRoute) *metav1.ObjectMeta { return &o.ObjectMeta })
+	return stamped(stamps, r.TraefikServices, func(o *TraefikService) *metav1.ObjectMeta { return &o.ObjectMeta })
+}
+
+// stamped adds the stamps of one kind, and an empty one that ends them.
+func stamped[T any](stamps []stamp, all []T, meta func(*T) *metav1.ObjectMeta) []stamp {
+	for i := range all {
+		o := meta(&all[i])
 		stamps = append(stamps, stamp{o.UID, o.Namespace, o.Name, o.ResourceVersion})
 	}
-	for i := range r.VirtualServices {
-		add(&r.VirtualServices[i].ObjectMeta)
-	}
-	stamps = append(stamps, stamp{})
-	for i := range r.DestinationRules {
-		add(&r.DestinationRules[i].ObjectMeta)
-	}
-	stamps = append(stamps, stamp{})
-	for i := range r.HTTPRoutes {
-		add(&r.HTTPRoutes[i].ObjectMeta)
-	}
-	return stamps
+	return append(stamps, stamp{})
 }

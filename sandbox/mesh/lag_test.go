@@ -1,10 +1,13 @@
 package mesh
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 func TestLagHoldsRoutesBackInOrder(t *testing.T) {
@@ -39,5 +42,23 @@ func TestLagHoldsRoutesBackInOrder(t *testing.T) {
 	}
 	if got := now(13, 3*time.Second); got != "" {
 		t.Errorf("a deletion is not followed: version %q", got)
+	}
+}
+
+func TestEveryKindOfRouteIsHeldBack(t *testing.T) {
+	meta := metav1.ObjectMeta{Name: "web"}
+	nothing := stampsOf(Routes{})
+	for name, r := range map[string]Routes{
+		"VirtualService":  {VirtualServices: []VirtualService{{ObjectMeta: meta}}},
+		"DestinationRule": {DestinationRules: []DestinationRule{{ObjectMeta: meta}}},
+		"HTTPRoute":       {HTTPRoutes: []gatewayv1.HTTPRoute{{ObjectMeta: meta}}},
+		"Ingress":         {Ingresses: []*networkingv1.Ingress{{ObjectMeta: meta}}},
+		"TrafficSplit":    {TrafficSplits: []TrafficSplit{{ObjectMeta: meta}}},
+		"IngressRoute":    {IngressRoutes: []IngressRoute{{ObjectMeta: meta}}},
+		"TraefikService":  {TraefikServices: []TraefikService{{ObjectMeta: meta}}},
+	} {
+		if slices.Equal(stampsOf(r), nothing) {
+			t.Errorf("a new %s is no change", name)
+		}
 	}
 }

@@ -40,11 +40,11 @@ func (s shadows) close() {
 	s.running.Wait()
 }
 
-// mirror sends copies of r to the mirrors of its target.
-func (g *Gateway) mirror(to *target, r *http.Request, key Key) {
+// mirror sends copies of r to the mirrors of where it goes.
+func (g *Gateway) mirror(mirrors []mirror, r *http.Request, key Key) {
 	var body []byte
 	read, fits := false, true
-	for _, m := range to.mirrors {
+	for _, m := range mirrors {
 		if !m.share.next() {
 			continue
 		}

@@ -6,8 +6,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -16,6 +19,10 @@ type Routes struct {
 	VirtualServices  []VirtualService
 	DestinationRules []DestinationRule
 	HTTPRoutes       []gatewayv1.HTTPRoute
+	Ingresses        []*networkingv1.Ingress
+	TrafficSplits    []TrafficSplit
+	IngressRoutes    []IngressRoute
+	TraefikServices  []TraefikService
 }
 
 // Objects are all that a Table is made from.
@@ -102,6 +109,69 @@ type DestinationRule struct {
 			Labels map[string]string `json:"labels"`
 		} `json:"subsets"`
 	} `json:"spec"`
+}
+
+// TrafficSplit is the part of SMI's object that the gateway follows. A weight is
+// a quantity in v1alpha1 and a whole number later; a Quantity reads both.
+type TrafficSplit struct {
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		Service  string          `json:"service"`
+		Matches  json.RawMessage `json:"matches"`
+		Backends []struct {
+			Service string            `json:"service"`
+			Weight  resource.Quantity `json:"weight"`
+		} `json:"backends"`
+	} `json:"spec"`
+}
+
+// IngressRoute is the part of Traefik's object that the gateway follows.
+type IngressRoute struct {
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		Routes     []traefikRoute  `json:"routes"`
+		ParentRefs json.RawMessage `json:"parentRefs"`
+	} `json:"spec"`
+}
+
+type traefikRoute struct {
+	Kind        string          `json:"kind"`
+	Match       string          `json:"match"`
+	Priority    int64           `json:"priority"`
+	Services    []traefikRef    `json:"services"`
+	Middlewares json.RawMessage `json:"middlewares"`
+}
+
+// traefikRef names a Service or a TraefikService.
+type traefikRef struct {
+	Kind        string             `json:"kind"`
+	Namespace   string             `json:"namespace"`
+	Name        string             `json:"name"`
+	Port        intstr.IntOrString `json:"port"`
+	Weight      *int64             `json:"weight"`
+	Middlewares json.RawMessage    `json:"middlewares"`
+}
+
+// TraefikService is the part of Traefik's object that the gateway follows.
+type TraefikService struct {
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		Weighted *struct {
+			Services []traefikRef `json:"services"`
+		} `json:"weighted"`
+		Mirroring *struct {
+			traefikRef
+			Mirrors []struct {
+				traefikRef
+				Percent float64 `json:"percent"`
+			} `json:"mirrors"`
+		} `json:"mirroring"`
+	} `json:"spec"`
+}
+
+// present tells a field that is set from one that is left out, null, or an empty list.
+func present(raw json.RawMessage) bool {
+	return len(raw) > 0 && string(raw) != "null" && string(raw) != "[]"
 }
 
 // decode reads one of the types above, or a HTTPRoute, from what the API

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"sync"
 )
 
@@ -51,8 +52,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, key, to.refusal)
 		return
 	}
-	g.mirror(to, r, key)
 	d := to.pick()
+	g.mirror(slices.Concat(to.mirrors, d.mirrors), r, key)
 	addr, pod, refused := g.choose(d, &key)
 	if refused.status != 0 {
 		g.refuse(w, key, refused)

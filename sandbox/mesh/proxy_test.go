@@ -247,6 +247,21 @@ func TestMirrorsAreSentWithTheirBodyAndNobodyWaits(t *testing.T) {
 	}
 }
 
+func TestMirrorsOfADestinationAreSent(t *testing.T) {
+	d := newData(t)
+	d.demo("s1", "c1")
+	d.follow(newWorld(t).apply(ingressRoute(webExample, weightedRef)+traefikService("web", "{mirroring: {name: web-stable, port: 80, mirrors: [{name: web-canary, port: 80, percent: 50}]}}")).
+		service("web-stable", pod{name: "s1", hash: "aaa"}).service("web-canary", pod{name: "c1", hash: "bbb"}))
+	for range 10 {
+		if status, body := d.get("web.example"); status != 200 || !strings.Contains(body, `"s1"`) {
+			t.Fatalf("%d %s", status, body)
+		}
+	}
+	eventually(t, "half of the requests are mirrored", func() bool {
+		return d.Stats().Total(func(k Key) bool { return k.Mirror && k.Hash == "bbb" && k.Class == "2xx" }) == 5
+	})
+}
+
 func TestTablesAreSwappedUnderLoad(t *testing.T) {
 	d := newData(t)
 	d.demo("s1", "s2", "c1")

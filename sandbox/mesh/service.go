@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // labelHash is the label by which pods of one revision are told apart.
@@ -43,6 +44,22 @@ func (s *service) port(number int32) (port corev1.ServicePort, found bool) {
 		}
 	}
 	return corev1.ServicePort{}, false
+}
+
+// portNumber is the number of a port that is named, or the number itself; -1,
+// which no port has, when it names none.
+func (r *registry) portNumber(of types.NamespacedName, port intstr.IntOrString) int32 {
+	if port.Type == intstr.Int && port.IntVal > 0 {
+		return port.IntVal
+	}
+	if s := r.services[of]; s != nil && port.Type == intstr.String {
+		for _, p := range s.Spec.Ports {
+			if p.Name == port.StrVal {
+				return p.Port
+			}
+		}
+	}
+	return -1
 }
 
 // registry finds services and the subsets that DestinationRules define.

@@ -22,7 +22,7 @@ const (
 	NoPort       Reason = "no_port"       // 503, for HTTPRoute 500: the Service has no such port
 	NoSubset     Reason = "no_subset"     // 503: no DestinationRule has the subset
 	ZeroWeight   Reason = "zero_weight"   // 503, for HTTPRoute 500: all weights are 0
-	NotPermitted Reason = "not_permitted" // 500: a backend in another namespace
+	NotPermitted Reason = "not_permitted" // 500: a backend in another namespace (HTTPRoute, Traefik)
 	Unsupported  Reason = "unsupported"   // 500: the route asks for what the gateway cannot do
 	NoListener   Reason = "no_listener"   // 503: the pod's address leads to no listener
 	Unreachable  Reason = "unreachable"   // 503: the connection failed or broke
@@ -79,6 +79,7 @@ type destination struct {
 	service, subset string
 	ready           []endpoint
 	cursor          *cursor
+	mirrors         []mirror // of the requests that are sent here
 	refusal
 }
 
@@ -107,6 +108,9 @@ func Build(o Objects, previous *Table) *Table {
 	}
 	b.addVirtualServices(o.VirtualServices)
 	b.addHTTPRoutes(o.HTTPRoutes)
+	b.addIngresses(o.Ingresses)
+	b.addIngressRoutes(o.IngressRoutes, o.TraefikServices)
+	b.addTrafficSplits(o.TrafficSplits)
 	b.addServices()
 	slices.SortFunc(b.table.wildcards, func(x, y *host) int {
 		return cmp.Or(cmp.Compare(len(y.name), len(x.name)), cmp.Compare(x.name, y.name))

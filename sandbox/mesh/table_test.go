@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // send asks a table n times and counts "service subset pod" or "status reason".
@@ -188,7 +189,11 @@ var routings = map[string]routing{
 		services: bothServices, url: "http://anything/", want: map[string]int{canary: 1}},
 }
 
-func TestRouting(t *testing.T) {
+func TestRouting(t *testing.T) { follow(t, routings) }
+
+// follow sends what each case says.
+func follow(t *testing.T, routings map[string]routing) {
+	t.Helper()
 	for name, tc := range routings {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -358,5 +363,32 @@ func TestUnreadObjectsAreProblems(t *testing.T) {
 	table := Build(Objects{Unread: []string{"decode x"}}, nil)
 	if d := cmp.Diff([]string{"decode x"}, table.Problems()); d != "" {
 		t.Error(d)
+	}
+}
+
+func TestMalformedObjectsDoNotStopTheGateway(t *testing.T) {
+	kinds := map[string]func(*Objects, *unstructured.Unstructured) error{
+		"VirtualService":  func(o *Objects, u *unstructured.Unstructured) error { return into(&o.VirtualServices, u) },
+		"DestinationRule": func(o *Objects, u *unstructured.Unstructured) error { return into(&o.DestinationRules, u) },
+		"HTTPRoute":       func(o *Objects, u *unstructured.Unstructured) error { return into(&o.HTTPRoutes, u) },
+		"Ingress":         func(o *Objects, u *unstructured.Unstructured) error { return into(&o.Ingresses, u) },
+		"TrafficSplit":    func(o *Objects, u *unstructured.Unstructured) error { return into(&o.TrafficSplits, u) },
+		"IngressRoute":    func(o *Objects, u *unstructured.Unstructured) error { return into(&o.IngressRoutes, u) },
+		"TraefikService":  func(o *Objects, u *unstructured.Unstructured) error { return into(&o.TraefikServices, u) },
+	}
+	for kind, add := range kinds {
+		for spec, readable := range map[string]bool{
+			`null`: true, `{}`: true, `{"http":[{}],"hosts":[""],"rules":[{}],"routes":[{}],"backends":[{}],"service":"","weighted":{},"ingressClassName":"nginx","defaultBackend":{}}`: true,
+			`{"http":[{"route":[{}],"mirrors":[{}]}],"hosts":["a.example"],"rules":[{"http":{"paths":[{}]}}],"routes":[{"services":[{}]}],"service":"web","mirroring":{"mirrors":[{}]},"ingressClassName":"nginx"}`: true,
+			`"text"`: false, `[1]`: false, `7`: false,
+		} {
+			u := custom(t, `{"kind":"`+kind+`","metadata":{"name":"web","namespace":"shop"},"spec":`+spec+`}`)
+			var o Objects
+			if err := add(&o, u); (err == nil) != readable {
+				t.Errorf("%s with spec %s: %v, want readable %v", kind, spec, err, readable)
+			} else if err == nil {
+				send(Build(o, nil), 3, "GET", "http://a.example/")
+			}
+		}
 	}
 }

@@ -59,7 +59,7 @@ func (b *builder) istioRoute(vs *VirtualService, index int, h istioHTTP) (route,
 		r.matches = append(r.matches, compiled)
 	}
 	for name, raw := range map[string][]byte{"redirect": h.Redirect, "rewrite": h.Rewrite, "fault": h.Fault, "delegate": h.Delegate, "directResponse": h.DirectResponse} {
-		if len(raw) > 0 && string(raw) != "null" {
+		if present(raw) {
 			b.problem("%s: %s is not supported", t.name, name)
 			t.refusal = refusal{http.StatusInternalServerError, Unsupported}
 		}

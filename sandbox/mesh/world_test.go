@@ -46,6 +46,14 @@ func (w *world) apply(documents string) *world {
 			err = into(&w.DestinationRules, u)
 		case "HTTPRoute":
 			err = into(&w.HTTPRoutes, u)
+		case "Ingress":
+			err = into(&w.Ingresses, u)
+		case "TrafficSplit":
+			err = into(&w.TrafficSplits, u)
+		case "IngressRoute":
+			err = into(&w.IngressRoutes, u)
+		case "TraefikService":
+			err = into(&w.TraefikServices, u)
 		default:
 			err = fmt.Errorf("kind %q is unknown", u.GetKind())
 		}
