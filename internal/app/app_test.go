@@ -140,7 +140,8 @@ func TestTablesAreUnambiguous(t *testing.T) {
 	for _, c := range []struct {
 		section *v1alpha1.RolloutTrafficRouting
 		want    string
-	}{{istio, "istio"}, {gateway, "gatewayapi"}, {&v1alpha1.RolloutTrafficRouting{Traefik: &v1alpha1.TraefikTrafficRouting{}}, "traefik"},
+	}{{istio, "istio"}, {&v1alpha1.RolloutTrafficRouting{Istio: istio.Istio, Plugins: gateway.Plugins}, "istio gatewayapi"}, {gateway, "gatewayapi"}, {&v1alpha1.RolloutTrafficRouting{Traefik: &v1alpha1.TraefikTrafficRouting{}}, "traefik"},
+		{&v1alpha1.RolloutTrafficRouting{Ambassador: &v1alpha1.AmbassadorTrafficRouting{}}, "ambassador"},
 		{&v1alpha1.RolloutTrafficRouting{ALB: &v1alpha1.ALBTrafficRouting{}}, "alb"},
 		{&v1alpha1.RolloutTrafficRouting{Apisix: &v1alpha1.ApisixTrafficRouting{}}, "apisix"},
 		{&v1alpha1.RolloutTrafficRouting{Nginx: &v1alpha1.NginxTrafficRouting{}}, "nginx"},

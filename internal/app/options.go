@@ -53,6 +53,8 @@ type Options struct {
 
 	// IstioAPIVersion is the version of networking.istio.io; v1alpha3.
 	IstioAPIVersion string
+	// AmbassadorAPIVersion is group and version of Mapping; getambassador.io/v2.
+	AmbassadorAPIVersion string
 	// TraefikGroup and TraefikVersion are those of TraefikService; traefik.io and v1alpha1.
 	TraefikGroup, TraefikVersion string
 	// SMIVersion is that of TrafficSplit; v1alpha1.
@@ -125,7 +127,8 @@ func (o Options) withDefaults() Options {
 		o.verifier = alb.NewVerifier(alb.VerifierOptions{Config: o.login, Tag: o.ALBTag, Interval: o.VerifyInterval})
 	}
 	if o.Routers == nil {
-		says := RouterOptions{IstioAPIVersion: o.IstioAPIVersion, TraefikGroup: o.TraefikGroup, TraefikVersion: o.TraefikVersion, SMIVersion: o.SMIVersion, ALBClasses: o.ALBClasses, ALBVerifier: o.verifier, Settle: o.Settle}
+		says := RouterOptions{IstioAPIVersion: o.IstioAPIVersion, AmbassadorAPIVersion: o.AmbassadorAPIVersion,
+			TraefikGroup: o.TraefikGroup, TraefikVersion: o.TraefikVersion, SMIVersion: o.SMIVersion, ALBClasses: o.ALBClasses, ALBVerifier: o.verifier, Settle: o.Settle}
 		o.Routers = func(r client.Reader, w client.Client) []kube.Routing { return Routers(r, w, says) }
 	}
 	return o

@@ -21,6 +21,7 @@ import (
 	"github.com/penstock-io/penstock/internal/metric/web"
 	"github.com/penstock-io/penstock/internal/traffic"
 	"github.com/penstock-io/penstock/internal/traffic/alb"
+	"github.com/penstock-io/penstock/internal/traffic/ambassador"
 	"github.com/penstock-io/penstock/internal/traffic/apisix"
 	"github.com/penstock-io/penstock/internal/traffic/gatewayapi"
 	"github.com/penstock-io/penstock/internal/traffic/istio"
@@ -33,6 +34,8 @@ import (
 type RouterOptions struct {
 	// IstioAPIVersion is the version of networking.istio.io.
 	IstioAPIVersion string
+	// AmbassadorAPIVersion is group and version of Mapping.
+	AmbassadorAPIVersion string
 	// TraefikGroup and TraefikVersion are those of TraefikService.
 	TraefikGroup, TraefikVersion string
 	// SMIVersion is that of TrafficSplit.
@@ -52,23 +55,25 @@ func Routers(reader client.Reader, writer client.Client, o RouterOptions) []kube
 	is := istio.Options{APIVersion: o.IstioAPIVersion, Settle: o.Settle}
 	gw := gatewayapi.Options{Settle: o.Settle}
 	lb := alb.Options{Settle: o.Settle, Classes: o.ALBClasses, Verifier: o.ALBVerifier}
+	am := ambassador.Options{APIVersion: o.AmbassadorAPIVersion, Settle: o.Settle}
 	ax := apisix.Options{Settle: o.Settle}
 	ng := nginx.Options{Settle: o.Settle}
 	sm := smi.Options{Version: o.SMIVersion, Settle: o.Settle}
 	tk := traefik.Options{Group: o.TraefikGroup, Version: o.TraefikVersion, Settle: o.Settle}
-	return []kube.Routing{
+	return []kube.Routing{ // in published order
 		{Name: "istio", Uses: istio.Uses, Objects: istio.Objects, Kinds: is.Kinds(),
 			Router: istio.New(reader, writer, is), Carries: traffic.Everything, Signed: is.Signed(), Release: istio.Release},
-		{Name: "gatewayapi", Uses: gatewayapi.Uses, Objects: gatewayapi.Objects, Kinds: gw.Kinds(),
-			Router: gatewayapi.New(reader, writer, gw), Carries: traffic.Everything, Verifies: true},
+		{Name: "nginx", Uses: nginx.Uses, Objects: nginx.Objects, Kinds: ng.Kinds(), Router: nginx.New(reader, writer, ng)},
 		{Name: "alb", Uses: alb.Uses, Objects: alb.Objects, Kinds: lb.Kinds(), Router: alb.New(reader, writer, lb),
 			Carries: traffic.Carries{Extras: true, Headers: true}, Signed: lb.Signed(), Owners: lb.Owners, Release: alb.Release, Verifies: lb.Verifier != nil},
-		{Name: "apisix", Uses: apisix.Uses, Objects: apisix.Objects, Kinds: ax.Kinds(),
-			Router: apisix.New(reader, writer, ax), Carries: traffic.Carries{Headers: true}},
-		{Name: "nginx", Uses: nginx.Uses, Objects: nginx.Objects, Kinds: ng.Kinds(), Router: nginx.New(reader, writer, ng)},
 		{Name: "smi", Uses: smi.Uses, Objects: sm.Objects, Kinds: sm.Kinds(),
 			Router: smi.New(reader, writer, sm), Carries: traffic.Carries{Extras: true}},
+		{Name: "ambassador", Uses: ambassador.Uses, Objects: am.Objects, Kinds: am.Kinds(), Router: ambassador.New(reader, writer, am)},
 		{Name: "traefik", Uses: traefik.Uses, Objects: tk.Objects, Kinds: tk.Kinds(), Router: traefik.New(reader, writer, tk)},
+		{Name: "apisix", Uses: apisix.Uses, Objects: apisix.Objects, Kinds: ax.Kinds(),
+			Router: apisix.New(reader, writer, ax), Carries: traffic.Carries{Headers: true}},
+		{Name: "gatewayapi", Uses: gatewayapi.Uses, Objects: gatewayapi.Objects, Kinds: gw.Kinds(),
+			Router: gatewayapi.New(reader, writer, gw), Carries: traffic.Everything, Verifies: true},
 	}
 }
 

@@ -149,9 +149,9 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 		patch string
 		want  []string // path and value
 	}{
-		"ambassador":    {routed("", "ambassador: {mappings: [m]}"), []string{routing + `.ambassador: "ambassador"`}},
-		"appMesh":       {routed("", "appMesh: {virtualService: {name: v}}"), []string{routing + `.appMesh: "appMesh"`}},
-		"other plugins": {routed("", "plugins: {z/z: {}, a/a: {}, argoproj-labs/gatewayAPI: {}}"), nil},
+		"ambassador is run": {routed("", "ambassador: {mappings: [m]}"), nil},
+		"appMesh":           {routed("", "appMesh: {virtualService: {name: v}}"), []string{routing + `.appMesh: "appMesh"`}},
+		"other plugins":     {routed("", "plugins: {z/z: {}, a/a: {}, argoproj-labs/gatewayAPI: {}}"), nil},
 		// An unknown router is pruned by the API server, and none is left.
 		// Covers: outage 48.
 		"no router":     {routed("", ""), []string{routing + `: ""`}},
@@ -192,7 +192,7 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 			}
 		})
 	}
-	both := Validate("shop", "web", specOf(t, "{replicas: -1, strategy: {canary: {stableService: a, canaryService: b, trafficRouting: {ambassador: {mappings: [m]}}}}}"), services(map[string]ServiceRef{}))
+	both := Validate("shop", "web", specOf(t, "{replicas: -1, strategy: {canary: {stableService: a, canaryService: b, trafficRouting: {appMesh: {virtualService: {name: m}}}}}}"), services(map[string]ServiceRef{}))
 	last := slices.IndexFunc(both, func(p Problem) bool { return strings.HasSuffix(p.Text, notRun) })
 	if len(both) != 4 || last != 3 {
 		t.Errorf("published problems must come first: %v", both)

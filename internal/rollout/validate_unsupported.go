@@ -21,13 +21,12 @@ func (p *problems) unsupported(s *v1alpha1.RolloutSpec) {
 }
 
 func (p *problems) unsupportedRouters(tr *v1alpha1.RolloutTrafficRouting, at *field.Path) {
-	const mend = "use istio, nginx, alb, smi, traefik, apisix, or a plugin"
-	known := len(tr.Plugins) > 0 || tr.Istio != nil || tr.Nginx != nil || tr.ALB != nil || tr.SMI != nil || tr.Traefik != nil || tr.Apisix != nil
+	const mend = "use istio, nginx, alb, smi, ambassador, traefik, apisix, or a plugin"
+	known := len(tr.Plugins) > 0 || tr.Istio != nil || tr.Nginx != nil || tr.ALB != nil || tr.SMI != nil || tr.Ambassador != nil || tr.Traefik != nil || tr.Apisix != nil
 	for _, r := range []struct {
 		set  bool
 		name string
 	}{
-		{tr.Ambassador != nil, "ambassador"},
 		{tr.AppMesh != nil, "appMesh"},
 	} {
 		if r.set {

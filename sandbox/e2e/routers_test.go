@@ -18,6 +18,15 @@ import (
 const kinds = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
+metadata: {name: mappings.getambassador.io}
+spec:
+  group: getambassador.io
+  scope: Namespaced
+  names: {kind: Mapping, listKind: MappingList, plural: mappings, singular: mapping}
+  versions: [{name: v2, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
 metadata: {name: apisixroutes.apisix.apache.org}
 spec:
   group: apisix.apache.org
@@ -76,6 +85,21 @@ spec:
 		section: "smi: {}", group: "split.smi-spec.io", version: "v1alpha1", kind: "TrafficSplit", name: "web", made: true,
 		weight: func(u *unstructured.Unstructured) string { return first(u, "spec", "backends") },
 		half:   `{"spec":{"backends":[{"service":"web-canary","weight":"50"},{"service":"web-stable","weight":"50"}]}}`,
+	},
+	"Ambassador": {
+		section: "ambassador: {mappings: [web]}", group: "getambassador.io", version: "v2", kind: "Mapping", name: "web-canary", made: true,
+		manifests: `
+---
+apiVersion: getambassador.io/v2
+kind: Mapping
+metadata: {name: web}
+spec: {prefix: /, service: "web-stable:80"}
+`,
+		weight: func(u *unstructured.Unstructured) string {
+			spec, _ := u.Object["spec"].(map[string]any)
+			return fmt.Sprint(spec["weight"])
+		},
+		half: `{"spec":{"weight":50}}`,
 	},
 	"APISIX": {
 		section: "apisix: {route: {name: web, rules: [main]}}", group: "apisix.apache.org", version: "v2", kind: "ApisixRoute", name: "web",
