@@ -171,10 +171,11 @@ func (p *proof) shared(t *testing.T, weight int) {
 func (p *proof) allowed(t *testing.T, what string, hits uint64, share float64) {
 	t.Helper()
 	least, most := load.Binomial(asked, share, sure)
+	tell := t.Logf
 	if hits < uint64(least) || hits > uint64(most) {
-		t.Errorf("%s: %d of %d requests, want %d to %d", what, hits, asked, least, most)
+		tell = t.Errorf
 	}
-	t.Logf("%s: %d of %d requests, %.3f %%, allowed are %d to %d", what, hits, asked, 100*float64(hits)/asked, least, most)
+	tell("%s: %d of %d requests, %.3f %%; %d to %d are allowed", what, hits, asked, 100*float64(hits)/asked, least, most)
 }
 
 // marked wants every request with the header to reach the canary.
