@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -53,6 +54,24 @@ func TestManagedRoutes(t *testing.T) {
 				t.Errorf("headers %v, mirrors %v, written now %v; actions %v, waiting %v", now.Headers, now.Mirrors, wrote, lines(p), waits(p))
 			}
 		})
+	}
+}
+
+// A managed route before the first weight has a pod to lead to, as the published controller's
+// manifests have it, and the step ends.
+func TestAManagedRouteBeforeTheFirstWeightGetsAPod(t *testing.T) {
+	header := v1alpha1.SetHeaderRoute{Name: "staff", Match: []v1alpha1.HeaderRoutingMatch{{HeaderName: "x-staff", HeaderValue: &v1alpha1.StringMatch{Exact: "yes"}}}}
+	mirror := v1alpha1.SetMirrorRoute{Name: "copy", Match: []v1alpha1.RouteMatch{{Method: &v1alpha1.StringMatch{Exact: "GET"}}}}
+	for name, s := range map[string]step{"header": {SetHeaderRoute: &header}, "mirror": {SetMirrorRoute: &mirror}} {
+		list := steps(s, weight(10), pause())
+		p := rollout.Decide(given(routed(0, "v2"), list, updating(0, 0), at(0)))
+		if got := strings.Join(lines(p), "\n"); got != "scale v2 from 0 to 1" {
+			t.Errorf("%s: %s", name, got)
+		}
+		p = rollout.Decide(given(routed(0, "v2"), list, updating(1, 1), at(0)))
+		if got := strings.Join(lines(p), "\n"); got != "set split Stable v1 100 + Canary v2 0 + "+map[string]string{"header": "headers staff", "mirror": "mirror copy"}[name] {
+			t.Errorf("%s with its pod: %s", name, got)
+		}
 	}
 }
 

@@ -95,11 +95,6 @@ func capacityReady(v *view, g goal, _ tests) (Note, bool) {
 			}
 		}
 	}
-	if v.current != nil && len(g.headers) > 0 {
-		// A header route keeps a pod even where the weight asks for none.
-		low, _ := v.floor(v.current, want)
-		want = max(want, min(low, v.current.Desired))
-	}
 	if v.current == nil || !v.reached(v.current, want) {
 		return Note{Waiting, PodsNotAvailable, fmt.Sprintf(
 			"revision %s has %d available pods of %d", v.hash, available(v.current), want)}, false

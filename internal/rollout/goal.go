@@ -121,6 +121,9 @@ func stepGoal(v *view) goal {
 		g.weight, g.pods = s.weight, v.stepPods(s)
 		g.headers, g.mirrors = s.headers, s.mirrors
 		g.extras = v.extras(s)
+		if g.pods == 0 && len(g.headers)+len(g.mirrors) > 0 {
+			g.pods = v.floorPods(1) // somebody has to answer those that are sent there
+		}
 	}
 	if v.dynamic && !v.fixedPods() && !v.parks(g) {
 		g.stablePods = v.floorPods(v.need(v.total - g.weight))
