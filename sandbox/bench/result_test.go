@@ -57,7 +57,7 @@ func TestWhoIsHealthy(t *testing.T) {
 			if s.healthy() != c.want {
 				t.Errorf("it is not: %+v", s)
 			}
-			p := &progress{states: map[string]state{}, arrived: map[string]string{}, former: map[string]string{"web": "a"}}
+			p := &progress{ended: state.healthy, states: map[string]state{}, arrived: map[string]string{}, former: map[string]string{"web": "a"}}
 			p.see(s)
 			if (len(p.arrived) == 1) != c.want {
 				t.Errorf("arrived are %v", p.arrived)
