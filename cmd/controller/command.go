@@ -83,6 +83,7 @@ func (f *flags) add(s *pflag.FlagSet) {
 	s.StringVar(&o.BindingVersion, "aws-target-group-binding-api-version", "elbv2.k8s.aws/v1beta1", "group and version of TargetGroupBinding")
 	s.StringVar(&o.ALBTag, "alb-tag-key-resource-id", "ingress.k8s.aws/resource", "key of the tag that names the Service of a target group")
 	s.StringVar(&o.AmbassadorAPIVersion, "ambassador-api-version", "getambassador.io/v2", "group and version of Mapping")
+	s.StringVar(&o.AppMeshVersion, "appmesh-crd-version", "v1beta2", "version of appmesh.k8s.aws")
 	s.StringVar(&o.TraefikGroup, "traefik-api-group", "traefik.io", "group of TraefikService")
 	s.StringVar(&f.traefikVersion, "traefik-api-version", "traefik.io/v1alpha1", "version of TraefikService, with or without its group")
 	s.DurationVar(&f.rolloutSettle, "settle", 0, "how long proxies that do not report may lag behind a route change; 0 means each router's default")
@@ -97,7 +98,7 @@ func (f *flags) add(s *pflag.FlagSet) {
 func (f *flags) addUnused(s *pflag.FlagSet) {
 	for _, name := range []string{
 		"ingress-threads", "ephemeral-metadata-threads", "ephemeral-metadata-update-pod-retries",
-		"appmesh-crd-version", "ingress-api-version",
+		"ingress-api-version",
 	} {
 		f.without.String(name, "", "accepted and ignored")
 	}

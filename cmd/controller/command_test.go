@@ -47,11 +47,11 @@ func TestFlags(t *testing.T) {
 func TestFlagsWithoutEffectAreNamed(t *testing.T) {
 	var out bytes.Buffer
 	cmd := newCommand(&out)
-	cmd.SetArgs([]string{"--appmesh-crd-version=x", "--controllers=analysis"})
+	cmd.SetArgs([]string{"--ingress-api-version=x", "--controllers=analysis"})
 	if err := cmd.ExecuteContext(t.Context()); err == nil {
 		t.Fatal("no error")
 	}
-	if !strings.Contains(out.String(), "--appmesh-crd-version") {
+	if !strings.Contains(out.String(), "--ingress-api-version") {
 		t.Errorf("log: %s", out.String())
 	}
 }

@@ -142,6 +142,7 @@ func TestTablesAreUnambiguous(t *testing.T) {
 		want    string
 	}{{istio, "istio"}, {&v1alpha1.RolloutTrafficRouting{Istio: istio.Istio, Plugins: gateway.Plugins}, "istio gatewayapi"}, {gateway, "gatewayapi"}, {&v1alpha1.RolloutTrafficRouting{Traefik: &v1alpha1.TraefikTrafficRouting{}}, "traefik"},
 		{&v1alpha1.RolloutTrafficRouting{Ambassador: &v1alpha1.AmbassadorTrafficRouting{}}, "ambassador"},
+		{&v1alpha1.RolloutTrafficRouting{AppMesh: &v1alpha1.AppMeshTrafficRouting{}}, "appmesh"},
 		{&v1alpha1.RolloutTrafficRouting{ALB: &v1alpha1.ALBTrafficRouting{}}, "alb"},
 		{&v1alpha1.RolloutTrafficRouting{Apisix: &v1alpha1.ApisixTrafficRouting{}}, "apisix"},
 		{&v1alpha1.RolloutTrafficRouting{Nginx: &v1alpha1.NginxTrafficRouting{}}, "nginx"},

@@ -53,6 +53,8 @@ type Options struct {
 
 	// IstioAPIVersion is the version of networking.istio.io; v1alpha3.
 	IstioAPIVersion string
+	// AppMeshVersion is that of appmesh.k8s.aws; v1beta2.
+	AppMeshVersion string
 	// AmbassadorAPIVersion is group and version of Mapping; getambassador.io/v2.
 	AmbassadorAPIVersion string
 	// TraefikGroup and TraefikVersion are those of TraefikService; traefik.io and v1alpha1.
@@ -127,7 +129,7 @@ func (o Options) withDefaults() Options {
 		o.verifier = alb.NewVerifier(alb.VerifierOptions{Config: o.login, Tag: o.ALBTag, Interval: o.VerifyInterval})
 	}
 	if o.Routers == nil {
-		says := RouterOptions{IstioAPIVersion: o.IstioAPIVersion, AmbassadorAPIVersion: o.AmbassadorAPIVersion,
+		says := RouterOptions{IstioAPIVersion: o.IstioAPIVersion, AmbassadorAPIVersion: o.AmbassadorAPIVersion, AppMeshVersion: o.AppMeshVersion,
 			TraefikGroup: o.TraefikGroup, TraefikVersion: o.TraefikVersion, SMIVersion: o.SMIVersion, ALBClasses: o.ALBClasses, ALBVerifier: o.verifier, Settle: o.Settle}
 		o.Routers = func(r client.Reader, w client.Client) []kube.Routing { return Routers(r, w, says) }
 	}

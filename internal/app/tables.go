@@ -23,6 +23,7 @@ import (
 	"github.com/penstock-io/penstock/internal/traffic/alb"
 	"github.com/penstock-io/penstock/internal/traffic/ambassador"
 	"github.com/penstock-io/penstock/internal/traffic/apisix"
+	"github.com/penstock-io/penstock/internal/traffic/appmesh"
 	"github.com/penstock-io/penstock/internal/traffic/gatewayapi"
 	"github.com/penstock-io/penstock/internal/traffic/istio"
 	"github.com/penstock-io/penstock/internal/traffic/nginx"
@@ -34,6 +35,8 @@ import (
 type RouterOptions struct {
 	// IstioAPIVersion is the version of networking.istio.io.
 	IstioAPIVersion string
+	// AppMeshVersion is that of appmesh.k8s.aws.
+	AppMeshVersion string
 	// AmbassadorAPIVersion is group and version of Mapping.
 	AmbassadorAPIVersion string
 	// TraefikGroup and TraefikVersion are those of TraefikService.
@@ -56,6 +59,7 @@ func Routers(reader client.Reader, writer client.Client, o RouterOptions) []kube
 	gw := gatewayapi.Options{Settle: o.Settle}
 	lb := alb.Options{Settle: o.Settle, Classes: o.ALBClasses, Verifier: o.ALBVerifier}
 	am := ambassador.Options{APIVersion: o.AmbassadorAPIVersion, Settle: o.Settle}
+	me := appmesh.Options{Version: o.AppMeshVersion, Settle: o.Settle}
 	ax := apisix.Options{Settle: o.Settle}
 	ng := nginx.Options{Settle: o.Settle}
 	sm := smi.Options{Version: o.SMIVersion, Settle: o.Settle}
@@ -69,6 +73,7 @@ func Routers(reader client.Reader, writer client.Client, o RouterOptions) []kube
 		{Name: "smi", Uses: smi.Uses, Objects: sm.Objects, Kinds: sm.Kinds(),
 			Router: smi.New(reader, writer, sm), Carries: traffic.Carries{Extras: true}},
 		{Name: "ambassador", Uses: ambassador.Uses, Objects: am.Objects, Kinds: am.Kinds(), Router: ambassador.New(reader, writer, am)},
+		{Name: "appmesh", Uses: appmesh.Uses, Objects: me.Objects, Kinds: me.Kinds(), Router: appmesh.New(reader, writer, me)},
 		{Name: "traefik", Uses: traefik.Uses, Objects: tk.Objects, Kinds: tk.Kinds(), Router: traefik.New(reader, writer, tk)},
 		{Name: "apisix", Uses: apisix.Uses, Objects: apisix.Objects, Kinds: ax.Kinds(),
 			Router: apisix.New(reader, writer, ax), Carries: traffic.Carries{Headers: true}},

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
+	"github.com/penstock-io/penstock/internal/traffic"
 )
 
 // NewScheme knows the kinds that this package reads and writes as Go types.
@@ -165,8 +166,8 @@ func templateKey(t v1alpha1.AnalysisTemplateRef) string {
 	return t.TemplateName
 }
 
-// anyRoute stands for the name of a route that only a selector finds.
-const anyRoute = "*"
+// anyRoute stands for the name of a route that only a selector, or another object, finds.
+const anyRoute = traffic.AnyName
 
 // routeKeys are the objects of traffic providers that a Rollout names, as
 // "group/Kind/namespace/name"; where it names none, every object of the kinds.
@@ -175,6 +176,10 @@ func routeKeys(ro *v1alpha1.Rollout, routers []Routing) (keys []string) {
 	for _, r := range pick(routers, t.Routing) {
 		named := refs([]Routing{r}, t)
 		for _, ref := range named {
+			if ref.Name == anyRoute {
+				keys = append(keys, ref.Group+"/"+ref.Kind+"/"+anyRoute)
+				continue
+			}
 			keys = append(keys, ref.Group+"/"+ref.String())
 		}
 		for _, k := range r.Kinds {

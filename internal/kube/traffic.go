@@ -21,6 +21,8 @@ import (
 
 // +kubebuilder:rbac:groups=networking.istio.io,resources=virtualservices;destinationrules,verbs=get;list;watch;update
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=ingresses,verbs=get;list;watch;create;update;delete
+// +kubebuilder:rbac:groups=appmesh.k8s.aws,resources=virtualservices,verbs=get;list;watch
+// +kubebuilder:rbac:groups=appmesh.k8s.aws,resources=virtualnodes;virtualrouters,verbs=get;list;watch;update
 // +kubebuilder:rbac:groups=getambassador.io,resources=mappings,verbs=get;list;watch;create;update;delete
 // +kubebuilder:rbac:groups=x.getambassador.io,resources=ambassadormappings,verbs=get;list;watch;create;update;delete
 // +kubebuilder:rbac:groups=apisix.apache.org,resources=apisixroutes,verbs=get;list;watch;create;update;delete

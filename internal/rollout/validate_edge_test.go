@@ -150,7 +150,7 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 		want  []string // path and value
 	}{
 		"ambassador is run": {routed("", "ambassador: {mappings: [m]}"), nil},
-		"appMesh":           {routed("", "appMesh: {virtualService: {name: v}}"), []string{routing + `.appMesh: "appMesh"`}},
+		"appMesh is run":    {routed("", "appMesh: {virtualService: {name: m}}"), nil},
 		"other plugins":     {routed("", "plugins: {z/z: {}, a/a: {}, argoproj-labs/gatewayAPI: {}}"), nil},
 		// An unknown router is pruned by the API server, and none is left.
 		// Covers: outage 48.
@@ -192,7 +192,7 @@ func TestWhatThisVersionDoesNotRunIsRefused(t *testing.T) {
 			}
 		})
 	}
-	both := Validate("shop", "web", specOf(t, "{replicas: -1, strategy: {canary: {stableService: a, canaryService: b, trafficRouting: {appMesh: {virtualService: {name: m}}}}}}"), services(map[string]ServiceRef{}))
+	both := Validate("shop", "web", specOf(t, "{replicas: -1, strategy: {canary: {stableService: a, canaryService: b, trafficRouting: {}}}}"), services(map[string]ServiceRef{}))
 	last := slices.IndexFunc(both, func(p Problem) bool { return strings.HasSuffix(p.Text, notRun) })
 	if len(both) != 4 || last != 3 {
 		t.Errorf("published problems must come first: %v", both)

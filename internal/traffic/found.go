@@ -13,6 +13,9 @@ const maxParts = 1 << 24
 // served under several.
 type Ref struct{ Group, Kind, Namespace, Name string }
 
+// AnyName in a Ref stands for an object of which only another object knows the name.
+const AnyName = "*"
+
 // String is the key under which Observation.Versions and Written list the object:
 // "Kind/namespace/name".
 func (r Ref) String() string { return r.Kind + "/" + r.Namespace + "/" + r.Name }

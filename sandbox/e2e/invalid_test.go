@@ -34,8 +34,8 @@ func TestInvalidSpecsSaySoInThePublishedWords(t *testing.T) {
 			`VirtualService.networking.istio.io "nowhere" not found`},
 		"a missing route": {`{"spec":{"strategy":{"canary":{"stableService":"web-stable","canaryService":"web-canary","trafficRouting":{"istio":{"virtualService":{"name":"web","routes":["nowhere"]}}}}}}}`,
 			`HTTP Route 'nowhere' is not found in the defined Virtual Service.`},
-		"a router that this version does not run": {`{"spec":{"strategy":{"canary":{"stableService":"web-stable","canaryService":"web-canary","trafficRouting":{"appMesh":{"virtualService":{"name":"web"}}}}}}}`,
-			`spec.strategy.canary.trafficRouting.appMesh`},
+		"a router that nobody knows": {`{"spec":{"strategy":{"canary":{"stableService":"web-stable","canaryService":"web-canary","trafficRouting":{"unknown":{"name":"web"}}}}}}`,
+			`spec.strategy.canary.trafficRouting: Invalid value: ""`},
 		"a missing Ingress": {`{"spec":{"strategy":{"canary":{"stableService":"web-stable","canaryService":"web-canary","trafficRouting":{"nginx":{"stableIngress":"web"}}}}}}`,
 			"spec.strategy.canary.trafficRouting: error retrieving stableIngress `web` from cache"},
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -42,6 +43,12 @@ type Plan struct {
 	Problem string
 	// Objects are those of the target, without doubles.
 	Objects []Object
+	// More are further objects, which those of Objects name: it gets these as they are, in
+	// their order, nil where one is missing. The problem says why it cannot be told; nil for
+	// none. In Read and Render they come after the others.
+	More func(have []map[string]any) (list []Object, problem string)
+	// Pinned says that Read tells revisions too, because the router pins them itself.
+	Pinned bool
 	// Total is what the weights add up to.
 	Total int32
 	// Read tells which split the objects make, without hashes, and changes nothing. They are
@@ -95,9 +102,13 @@ func (r *Router) Observe(ctx context.Context, t traffic.Target) (traffic.Observa
 	if p.Problem != "" {
 		return o, nil
 	}
-	have, err := r.load(ctx, p, false)
+	o.Pinned = p.Pinned
+	have, problem, err := r.load(ctx, &p, false)
 	if err != nil {
 		return traffic.Observation{}, err
+	}
+	if o.Problem = problem; problem != "" {
+		return o, nil
 	}
 	o.Versions = map[string]string{}
 	for i, u := range have {
@@ -128,9 +139,14 @@ func (r *Router) Apply(ctx context.Context, t traffic.Target, s traffic.Split) (
 			return nil, fmt.Errorf("route %s/%s %s: %s", t.Namespace, t.Name, p.By, problem)
 		}
 	}
-	before, err := r.load(ctx, p, remove)
-	if err != nil {
+	before, problem, err := r.load(ctx, &p, remove)
+	switch {
+	case err != nil:
 		return nil, err
+	case problem != "" && remove:
+		return nil, nil // nothing can be ours that cannot be found
+	case problem != "":
+		return nil, errors.New(problem)
 	}
 	after := maps(before)
 	for i, u := range before {
@@ -188,11 +204,25 @@ func (p Plan) refuses(t traffic.Target, s traffic.Split) string {
 	return p.Refuse(s)
 }
 
-// load reads the objects. One that is Made may be missing, and so may all with lenient, or be
-// of a kind that the cluster does not serve: there is nothing of ours to remove.
-func (r *Router) load(ctx context.Context, p Plan, lenient bool) ([]*unstructured.Unstructured, error) {
-	list := make([]*unstructured.Unstructured, len(p.Objects))
-	for i, at := range p.Objects {
+// load reads the objects, and those that they name, which it adds to the plan. One that is
+// Made may be missing, and so may all with lenient, or be of a kind that the cluster does not
+// serve: there is nothing of ours to remove.
+func (r *Router) load(ctx context.Context, p *Plan, lenient bool) (list []*unstructured.Unstructured, problem string, err error) {
+	if list, err = r.get(ctx, p.Objects, lenient); err != nil || p.More == nil {
+		return list, "", err
+	}
+	more, problem := p.More(maps(list))
+	if problem != "" {
+		return nil, problem, nil
+	}
+	rest, err := r.get(ctx, more, lenient)
+	p.Objects = append(slices.Clone(p.Objects), more...)
+	return append(list, rest...), "", err
+}
+
+func (r *Router) get(ctx context.Context, objects []Object, lenient bool) ([]*unstructured.Unstructured, error) {
+	list := make([]*unstructured.Unstructured, len(objects))
+	for i, at := range objects {
 		u := &unstructured.Unstructured{}
 		u.SetGroupVersionKind(at.Kind)
 		err := r.reader.Get(ctx, client.ObjectKey{Namespace: at.Namespace, Name: at.Name}, u)

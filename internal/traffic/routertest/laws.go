@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -190,6 +191,7 @@ func driftIsMended(ctx context.Context, f Fixture) error {
 	if _, err := w.apply(ctx, s); err != nil {
 		return err
 	}
+	drifted := false
 	for _, o := range append(slices.Clone(w.Objects), w.Makes...) { // each object alone
 		all, err := w.all(ctx)
 		if err != nil {
@@ -199,7 +201,11 @@ func driftIsMended(ctx context.Context, f Fixture) error {
 		if u == nil {
 			continue // the split does not ask for it
 		}
-		w.Drift(u)
+		before := u.DeepCopy()
+		if w.Drift(u); reflect.DeepEqual(before, u) {
+			continue // nothing of it is ours
+		}
+		drifted = true
 		if err := w.Update(ctx, u); err != nil {
 			return err
 		}
@@ -210,16 +216,19 @@ func driftIsMended(ctx context.Context, f Fixture) error {
 		if obs.Problem == "" && obs.Written.Equal(s) {
 			return fmt.Errorf("%s was changed, and still %s is observed", key(o), s)
 		}
-		before := w.writes
+		writes := w.writes
 		if _, err := w.apply(ctx, s); err != nil {
 			return err
 		}
-		if n := w.writes - before; n != 1 {
+		if n := w.writes - writes; n != 1 {
 			return fmt.Errorf("%d writes mended one object", n)
 		}
 		if err := w.seen(ctx, s); err != nil {
 			return fmt.Errorf("after mending %s: %w", key(o), err)
 		}
+	}
+	if !drifted {
+		return errors.New("the fixture's Drift changes nothing")
 	}
 	return nil
 }
