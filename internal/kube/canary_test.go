@@ -74,6 +74,7 @@ func (w *world) say(change func(*v1alpha1.Rollout)) {
 	}
 }
 
+// Covers: traffic edge 141, traffic edge 156.
 func TestCanaryFromTemplateChangeToPromotion(t *testing.T) {
 	w := shop(t)
 	w.work(settled)
@@ -264,6 +265,7 @@ func TestAReplicaSetThatIsRefusedForNowIsTriedAgain(t *testing.T) {
 	w.expect("with a higher quota", state{v1alpha1.RolloutPhasePaused, 25, 4, 1, "one", "two"})
 }
 
+// Covers: traffic edge 161.
 func TestAMissingVirtualServiceIsToldOnce(t *testing.T) {
 	w := shop(t)
 	w.work(settled)

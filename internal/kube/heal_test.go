@@ -172,7 +172,7 @@ func (f *faulty) Apply(ctx context.Context, t traffic.Target, s traffic.Split) (
 	return f.Router.Apply(ctx, t, s)
 }
 
-// Covers: edge 68.
+// Covers: edge 68, traffic edge 153.
 func TestWhatARouterCannotDo(t *testing.T) {
 	for name, c := range map[string]struct {
 		broken faulty

@@ -251,7 +251,7 @@ func TestServiceIsPointedAndGivenBack(t *testing.T) {
 	}
 }
 
-// Covers: edge 173.
+// Covers: edge 173, traffic edge 155.
 func TestRoutesAreLeftCleanWhenTheSectionIsTakenAway(t *testing.T) {
 	w := shop(t)
 	w.work(3)
@@ -262,6 +262,9 @@ func TestRoutesAreLeftCleanWhenTheSectionIsTakenAway(t *testing.T) {
 	w.work(3)
 	if cleared.zero != 1 || len(w.rollouts.routed) != 0 {
 		t.Errorf("cleaned %d times, %d remembered", cleared.zero, len(w.rollouts.routed))
+	}
+	if x := w.rollout().Status.Canary.Weights; x != nil {
+		t.Errorf("the status still lists weights: %+v", x)
 	}
 }
 

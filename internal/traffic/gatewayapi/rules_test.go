@@ -59,6 +59,7 @@ func at(weight int32) traffic.Split {
 	return traffic.Two(100, weight, traffic.Destination{Service: "stable"}, traffic.Destination{Service: "canary"})
 }
 
+// Covers: traffic edge 186.
 func TestOnlyRulesWithBothBackendsChange(t *testing.T) {
 	w := cluster(routertest.Object(t, web))
 	r := New(w, w, Options{})

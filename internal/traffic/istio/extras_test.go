@@ -166,6 +166,7 @@ http:
 	apply(t, r, subsetTarget(), s)
 }
 
+// Covers: traffic edge 169.
 func TestSubsetsThatAreNotOursStay(t *testing.T) {
 	for sentence, c := range map[string]struct {
 		service string

@@ -83,7 +83,7 @@ func apply(t testing.TB, r traffic.Router, tg traffic.Target, splits ...traffic.
 
 const betaUsers = `[{name: hdr, match: [{headerName: x-beta, headerValue: {exact: "1"}}, {headerName: agent, headerValue: {prefix: curl}}]}]`
 
-// Covers: edge 56, edge 72.
+// Covers: edge 56, edge 72, traffic edge 158.
 func TestAHeaderRouteAndAnExperiment(t *testing.T) {
 	before := "http: [{name: primary, timeout: 3s, " + pair + "}]"
 	u := vs(t, before)
@@ -110,7 +110,7 @@ http:
 	}
 }
 
-// Covers: edge 72.
+// Covers: edge 72, traffic edge 158.
 func TestSeveralExperimentDestinationsLeaveNothingBehind(t *testing.T) {
 	u := vs(t, "http: [{"+pair+"}]\ntls: [{"+pair+"}]\ntcp: [{"+pair+"}]")
 	w := cluster(u)
@@ -129,6 +129,7 @@ func TestSeveralExperimentDestinationsLeaveNothingBehind(t *testing.T) {
 	}
 }
 
+// Covers: traffic edge 164.
 func TestMirrorRoutesKeepTheWeightsOfTheRoute(t *testing.T) {
 	u := vs(t, "http: [{name: primary, route: [{destination: {host: stable, port: {number: 80}}, weight: 100}, {destination: {host: canary, port: {number: 81}}, weight: 0}]}]")
 	w := cluster(u)
@@ -149,6 +150,8 @@ http:
 }
 
 // The published controller doubles them with each weight, and freezes the weights.
+//
+// Covers: traffic edge 166.
 func TestManagedRoutesBesideSeveralUnnamedRoutes(t *testing.T) {
 	u := vs(t, "http: [{match: [{uri: {exact: /a}}], redirect: {uri: /b}}, {name: primary, "+pair+"}, {match: [{uri: {exact: /c}}], route: [{destination: {host: docs}}]}]")
 	w := cluster(u)
@@ -168,6 +171,7 @@ http:
 - {match: [{uri: {exact: /c}}], route: [{destination: {host: docs}}]}`)
 }
 
+// Covers: traffic edge 162.
 func TestManagedRoutesThatAreNotAsWrittenAreSeenAndMended(t *testing.T) {
 	tg := target(v1alpha1.IstioVirtualService{})
 	want := mirrors(t, headers(t, at(30), `[{name: hdr, match: [{headerName: x-beta, headerValue: {exact: "1"}}]}]`), `[{name: mirror, match: [{method: {exact: GET}}], percentage: 50}]`)
@@ -247,7 +251,7 @@ http:
 	}
 }
 
-// Covers: edge 171.
+// Covers: edge 171, traffic edge 187.
 func TestPingPongChangesPlacesAtEachPromotion(t *testing.T) {
 	u := vs(t, "http: [{route: [{destination: {host: ping}, weight: 0}, {destination: {host: pong}, weight: 100}]}]")
 	w := cluster(u)

@@ -145,7 +145,7 @@ func TestContractWithServices(t *testing.T) {
 	})
 }
 
-// Covers: edge 72, outage 16, outage 18.
+// Covers: edge 72, outage 16, outage 18, traffic edge 157, traffic edge 163.
 func TestContractWithSubsets(t *testing.T) {
 	routertest.Run(t, routertest.Fixture{
 		New: build, Target: subsetTarget(), Pinned: true, Extras: true, Headers: true, Mirrors: true, Shape: subsetShape,

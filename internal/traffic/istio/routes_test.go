@@ -74,6 +74,7 @@ func weightsOf(t *testing.T, u *unstructured.Unstructured) string {
 
 const pair = "route: [{destination: {host: stable}, weight: 100}, {destination: {host: canary}, weight: 0}]"
 
+// Covers: traffic edge 159, traffic edge 165, traffic edge 167, traffic edge 168.
 func TestWhichRoutesGetTheWeight(t *testing.T) {
 	for name, c := range map[string]struct {
 		spec string
@@ -168,6 +169,7 @@ func TestWhichRoutesGetTheWeight(t *testing.T) {
 	}
 }
 
+// Covers: traffic edge 159, traffic edge 160.
 func TestProblems(t *testing.T) {
 	const (
 		name  = `spec.strategy.canary.trafficRouting.istio.virtualService.name: Invalid value: "web": `
