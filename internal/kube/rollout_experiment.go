@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -82,6 +83,9 @@ func experimentFacts(x *v1alpha1.Experiment) rollout.Experiment {
 		// Pods of a template that is through are about to go, so none can be counted on.
 		if t.Status == v1alpha1.TemplateStatusRunning || t.Status == v1alpha1.TemplateStatusProgressing {
 			pods.Available = t.AvailableReplicas
+		}
+		if t.LastTransitionTime != nil {
+			pods.Since = t.LastTransitionTime.Add(time.Second) // whole seconds, of which the rest is cut off
 		}
 		f.Templates = append(f.Templates, pods)
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/penstock-io/penstock/internal/traffic"
 )
 
 // Decide answers what to do about one Rollout, given everything that is known of it.
@@ -198,6 +200,13 @@ func wake(v *view, p *Plan, others ...time.Time) time.Time {
 	}
 	for i := range v.Revisions {
 		soonest(v.Revisions[i].RetireAt)
+	}
+	for _, x := range v.Experiments {
+		for _, t := range x.Templates {
+			if v.Routed && t.Service != "" {
+				soonest(t.Since.Add(traffic.ServiceSettle))
+			}
+		}
 	}
 	for _, a := range p.Actions {
 		if r, ok := a.(Retire); ok {

@@ -152,7 +152,9 @@ func TestExperimentsOfAStep(t *testing.T) {
 		// Covers: edge 72, traffic edge 151.
 		"one that runs gets its weight from stable": {append(slices.Clone(at25), trial(running), listed), []string{"set split Stable v1 65 + Canary v2 25 + Extra x 10"}, 1},
 		// Covers: edge 72, outage 12, traffic edge 151.
-		"not before its pods are there": {append(slices.Clone(at25), trial(running), func(s *snapshot) { s.Experiments[0].Templates[0].Available = 0 }, listed), nil, 1},
+		"not before its pods are there":           {append(slices.Clone(at25), trial(running), func(s *snapshot) { s.Experiments[0].Templates[0].Available = 0 }, listed), nil, 1},
+		"not before proxies know its new Service": {append(slices.Clone(at25), trial(running), func(s *snapshot) { s.Experiments[0].Templates[0].Since = noon.Add(-2e9) }, listed), nil, 1},
+		"once they know it":                       {append(slices.Clone(at25), trial(running), func(s *snapshot) { s.Experiments[0].Templates[0].Since = noon.Add(-3e9) }, listed), []string{"set split Stable v1 65 + Canary v2 25 + Extra x 10"}, 1},
 		// Covers: defect 9.
 		"one that could not decide stays the only one": {append(slices.Clone(at25), trial(undecided), seen, seen), nil, 1},
 		// Covers: defect 9.

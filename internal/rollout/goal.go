@@ -193,6 +193,13 @@ func (v *view) floorPods(count int32) int32 {
 	return count
 }
 
+// reachable: proxies have had time to learn of a Service that is new, or has just got its
+// pods, before the first request is sent over it. One that has a share keeps it.
+func (v *view) reachable(o ExperimentTemplate) bool {
+	has := slices.ContainsFunc(v.Traffic.Written.Extras(), func(d traffic.Destination) bool { return d.Service == o.Service && d.Weight > 0 })
+	return has || !v.Now.Before(o.Since.Add(traffic.ServiceSettle))
+}
+
 // extras are the destinations of the experiment that runs at a step: those with a weight
 // whose pods can carry it. One is written only after the status has named it, because the
 // Experiment keeps its pods by that entry (L4).
@@ -208,7 +215,7 @@ func (v *view) extras(s step) (list []traffic.Destination) {
 			continue
 		}
 		o := x.Templates[i]
-		if o.Service == "" || o.Hash == "" || *t.Weight > room || o.Available < max(v.trialPods(t, *t.Weight), 1) {
+		if o.Service == "" || o.Hash == "" || *t.Weight > room || o.Available < max(v.trialPods(t, *t.Weight), 1) || !v.reachable(o) {
 			continue
 		}
 		room -= *t.Weight

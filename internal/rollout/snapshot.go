@@ -188,6 +188,8 @@ type Experiment struct {
 type ExperimentTemplate struct {
 	Name, Service, Hash string
 	Available           int32
+	// Since is when its state was last another; zero for long ago.
+	Since time.Time
 }
 
 // Pod is one pod of a revision.
