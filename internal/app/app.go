@@ -23,8 +23,8 @@ import (
 	"github.com/penstock-io/penstock/internal/experiment"
 	"github.com/penstock-io/penstock/internal/kube"
 	"github.com/penstock-io/penstock/internal/loop"
+	"github.com/penstock-io/penstock/internal/metric"
 	"github.com/penstock-io/penstock/internal/metric/outbound"
-	"github.com/penstock-io/penstock/internal/plugin"
 	"github.com/penstock-io/penstock/internal/rollout"
 	stepplugin "github.com/penstock-io/penstock/internal/step/plugin"
 	"github.com/penstock-io/penstock/internal/traffic/smi"
@@ -40,7 +40,7 @@ type App struct {
 	pool    *kube.Pool
 	plugins *kube.Plugins
 	// programs are plugins, which end with this one.
-	programs []*plugin.Registry
+	programs programs
 }
 
 // New puts a controller together. It asks the cluster nothing yet but which kinds it
@@ -104,55 +104,20 @@ func (a *App) assemble(authors *kube.Authors) error {
 	}
 	written := &loop.Record{Cache: m.GetCache(), Live: m.GetAPIReader(), Selectors: kube.Selectors(o.InstanceID), Lag: series.Lag, Now: o.Now}
 	clients := kube.Clients{Reader: m.GetCache(), Live: m.GetAPIReader(), Writer: written.Client(m.GetClient()), Plain: m.GetClient()}
-	own := ownNamespace(os.Getenv, o.LeaseNamespace)
-	secrets := kube.SecretReader(clients.Live, own)
-	measuring, routing, stepping := plugins(plugin.Metric, clients.Live, own, secrets, o.Logger),
-		plugins(plugin.Router, clients.Live, own, secrets, o.Logger), plugins(plugin.Step, clients.Live, own, secrets, o.Logger)
-	a.programs = []*plugin.Registry{measuring, routing, stepping}
-	var watcher *kube.Watcher
-	routers := append(o.Routers(clients.Reader, clients.Writer), pluginRouting(routing, o, &watcher))
-	if err := kube.AddIndexes(context.Background(), m.GetFieldIndexer(), kube.Indexes(routers)); err != nil {
+	secrets := kube.SecretReader(clients.Live, ownNamespace(os.Getenv, o.LeaseNamespace))
+	a.programs = newPrograms(clients.Live, ownNamespace(os.Getenv, o.LeaseNamespace), secrets, o.Logger)
+	rollouts, watcher, err := a.rollouts(clients, authors)
+	if err != nil {
 		return err
 	}
-	watcher = kube.NewWatcher(m.GetCache(), m.GetRESTMapper(), routers)
-	watcher.Namespaced, watcher.Authors = o.Namespace != "", authors
-	if watcher.Sets, err = kube.NewSetCache(m, o.Namespace); err != nil {
-		return err
-	}
-	rollouts := kube.NewRollouts(clients)
-	if rollouts.Durations, err = kube.NewDurations(metrics.Registry); err != nil {
-		return fmt.Errorf("register metrics: %w", err)
-	}
-	if rollouts.Drifts, err = kube.NewDrifts(metrics.Registry, authors); err != nil {
-		return fmt.Errorf("register metrics: %w", err)
-	}
-	rollouts.Routers, rollouts.Events, rollouts.Watch, rollouts.Namespaced = routers, a.events, watcher.Ensure, watcher.Namespaced
-	rollouts.Sets = watcher.Sets
-	if err := o.verify(rollouts, watcher); err != nil {
-		return err
-	}
-	a.plugins = kube.NewPlugins(o.PluginWorkers, o.Now)
-	a.plugins.Steps, a.plugins.Wake = o.StepPlugins, watcher.Wake
-	if a.plugins.Steps == nil {
-		a.plugins.Steps = stepplugin.New(stepping)
-	}
-	rollouts.Plugins = a.plugins
 	rolloutLoop := &loop.Controller[kube.Seen, rollout.Plan]{
 		Name: "rollout", Observe: rollouts.Observe, Decide: rollouts.Decide, Apply: rollouts.Apply, Explain: rollouts.Explain,
 		Writer: clients.Writer, Subresource: true, Record: written, Events: a.events, Metrics: series, Now: o.Now, Resync: o.Resync,
 	}
-	a.pool = kube.NewPool(clients.Live, o.MeasureWorkers, o.Now)
 	measured := make(chan kubeevent.GenericEvent)
-	a.pool.Timeout, a.pool.OnMeasurement = o.MeasureTimeout, o.OnMeasurement
-	jobs, err := jobs(m.GetConfig(), m.GetHTTPClient(), os.Getenv)
-	if err != nil {
+	if err := a.measuring(clients, secrets, measured); err != nil {
 		return err
 	}
-	a.pool.Providers = o.Providers(Sources{
-		Jobs: jobs, Client: outbound.New(guard(o.RESTConfig, o.MetricNetworks, os.Getenv)), Env: os.Getenv,
-		Secrets: secrets, PrometheusAddress: o.PrometheusAddress, Plugins: measuring, AWS: o.aws,
-	})
-	a.pool.Wake = a.waker(measured)
 	runs := &kube.Runs{Clients: clients, Pool: a.pool}
 	runLoop := &loop.Controller[kube.RunSeen, analysis.Plan]{
 		Name: "analysis", Observe: runs.Observe, Decide: runs.Decide, Apply: runs.Apply, Explain: runs.Explain,
@@ -177,12 +142,64 @@ func (a *App) assemble(authors *kube.Authors) error {
 	)
 }
 
+// rollouts makes what observes and applies Rollouts, with its routers, its step plugins and
+// its watches.
+func (a *App) rollouts(clients kube.Clients, authors *kube.Authors) (*kube.Rollouts, *kube.Watcher, error) {
+	o, m := a.options, a.manager
+	var watcher *kube.Watcher
+	routers := append(o.Routers(clients.Reader, clients.Writer), pluginRouting(a.programs.router, o, &watcher))
+	if err := kube.AddIndexes(context.Background(), m.GetFieldIndexer(), kube.Indexes(routers)); err != nil {
+		return nil, nil, err
+	}
+	watcher = kube.NewWatcher(m.GetCache(), m.GetRESTMapper(), routers)
+	watcher.Namespaced, watcher.Authors = o.Namespace != "", authors
+	var err error
+	if watcher.Sets, err = kube.NewSetCache(m, o.Namespace); err != nil {
+		return nil, nil, err
+	}
+	r := kube.NewRollouts(clients)
+	if r.Durations, err = kube.NewDurations(metrics.Registry); err != nil {
+		return nil, nil, fmt.Errorf("register metrics: %w", err)
+	}
+	if r.Drifts, err = kube.NewDrifts(metrics.Registry, authors); err != nil {
+		return nil, nil, fmt.Errorf("register metrics: %w", err)
+	}
+	r.Routers, r.Events, r.Watch, r.Namespaced, r.Sets = routers, a.events, watcher.Ensure, watcher.Namespaced, watcher.Sets
+	if err := o.verify(r, watcher); err != nil {
+		return nil, nil, err
+	}
+	a.plugins = kube.NewPlugins(o.PluginWorkers, o.Now)
+	a.plugins.Steps, a.plugins.Wake = o.StepPlugins, watcher.Wake
+	if a.plugins.Steps == nil {
+		a.plugins.Steps = stepplugin.New(a.programs.step)
+	}
+	r.Plugins = a.plugins
+	return r, watcher, nil
+}
+
+// measuring makes the pool that measures; measured gets the runs that have a measurement.
+func (a *App) measuring(clients kube.Clients, secrets metric.SecretReader, measured chan<- kubeevent.GenericEvent) error {
+	o, m := a.options, a.manager
+	a.pool = kube.NewPool(clients.Live, o.MeasureWorkers, o.Now)
+	a.pool.Timeout, a.pool.OnMeasurement = o.MeasureTimeout, o.OnMeasurement
+	jobs, err := jobs(m.GetConfig(), m.GetHTTPClient(), os.Getenv)
+	if err != nil {
+		return err
+	}
+	a.pool.Providers = o.Providers(Sources{
+		Jobs: jobs, Client: outbound.New(guard(o.RESTConfig, o.MetricNetworks, os.Getenv)), Env: os.Getenv,
+		Secrets: secrets, PrometheusAddress: o.PrometheusAddress, Plugins: a.programs.metric, AWS: o.aws,
+	})
+	a.pool.Wake = a.waker(measured)
+	return nil
+}
+
 // measure lets the pools live as long as this process leads.
 func (a *App) measure(ctx context.Context) error {
 	<-ctx.Done()
 	a.pool.Close()
 	a.plugins.Close()
-	a.end()
+	a.programs.close()
 	a.closeVerifier()
 	return nil
 }
@@ -215,13 +232,6 @@ func (a *App) closeVerifier() {
 	}
 }
 
-// end ends the programs of plugins.
-func (a *App) end() {
-	for _, p := range a.programs {
-		p.Close()
-	}
-}
-
 // waker passes keys on to the queue of runs, until the pool ends.
 func (a *App) waker(to chan<- kubeevent.GenericEvent) func(context.Context, loop.Key) {
 	return func(ctx context.Context, k loop.Key) {
@@ -238,7 +248,7 @@ func (a *App) waker(to chan<- kubeevent.GenericEvent) func(context.Context, loop
 // once: another controller may be leading already, so the process must end.
 func (a *App) Run(ctx context.Context) error {
 	defer a.events.Close()
-	defer a.end()
+	defer a.programs.close()
 	defer a.pool.Close()
 	defer a.plugins.Close()
 	defer a.closeVerifier()

@@ -20,17 +20,28 @@ import (
 
 // +kubebuilder:rbac:groups="",resources=configmaps,resourceNames=argo-rollouts-config,namespace=penstock-system,verbs=get
 
-// plugins are those of a kind that the ConfigMap in the controller's namespace names. It is
-// read when something asks for a plugin, and not before.
-func plugins(kind plugin.Kind, live client.Reader, own string, secrets metric.SecretReader, log logr.Logger) *plugin.Registry {
-	return &plugin.Registry{
-		Kind: kind, Dir: filepath.Join(os.TempDir(), "penstock-plugins"), Log: log,
-		Config: func(ctx context.Context) (map[string]string, error) {
-			config := &corev1.ConfigMap{}
-			err := live.Get(ctx, client.ObjectKey{Namespace: own, Name: plugin.ConfigMap}, config)
-			return config.Data, client.IgnoreNotFound(err)
-		},
-		Secrets: func(ctx context.Context, name string) (map[string][]byte, error) { return secrets(ctx, "", name) },
+// programs are the plugins that the ConfigMap in the controller's namespace names. It is read
+// when something asks for a plugin, and not before.
+type programs struct{ metric, router, step *plugin.Registry }
+
+func newPrograms(live client.Reader, own string, secrets metric.SecretReader, log logr.Logger) programs {
+	of := func(kind plugin.Kind) *plugin.Registry {
+		return &plugin.Registry{
+			Kind: kind, Dir: filepath.Join(os.TempDir(), "penstock-plugins"), Log: log,
+			Config: func(ctx context.Context) (map[string]string, error) {
+				config := &corev1.ConfigMap{}
+				err := live.Get(ctx, client.ObjectKey{Namespace: own, Name: plugin.ConfigMap}, config)
+				return config.Data, client.IgnoreNotFound(err)
+			},
+			Secrets: func(ctx context.Context, name string) (map[string][]byte, error) { return secrets(ctx, "", name) },
+		}
+	}
+	return programs{metric: of(plugin.Metric), router: of(plugin.Router), step: of(plugin.Step)}
+}
+
+func (p programs) close() {
+	for _, r := range []*plugin.Registry{p.metric, p.router, p.step} {
+		r.Close()
 	}
 }
 
