@@ -26,6 +26,10 @@ func Policy(k Kind, account string) (*admissionv1.ValidatingAdmissionPolicy, *ad
 	name := "penstock-guard-" + k.Name
 	meta := metav1.ObjectMeta{Name: name, Labels: map[string]string{"app.kubernetes.io/part-of": "penstock"}}
 	ignore, all, allow := admissionv1.Ignore, admissionv1.AllScopes, admissionv1.AllowAction
+	same := "variables.before == variables.after"
+	if k.Unordered {
+		same = "sets.equivalent(variables.before, variables.after)"
+	}
 	p := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: meta, Spec: admissionv1.ValidatingAdmissionPolicySpec{
 		FailurePolicy: &ignore,
 		ParamKind:     &admissionv1.ParamKind{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Rollout"},
@@ -49,7 +53,7 @@ func Policy(k Kind, account string) (*admissionv1.ValidatingAdmissionPolicy, *ad
 			{Name: "after", Expression: strings.ReplaceAll(k.Shares, "OBJECT", "object")},
 		},
 		Validations: []admissionv1.Validation{{
-			Expression: fmt.Sprintf("!(variables.under_way && variables.routed && %s && (%s)) || variables.before == variables.after", k.Has, k.Ours),
+			Expression: fmt.Sprintf("!(variables.under_way && variables.routed && %s && (%s)) || %s", k.Has, k.Ours, same),
 			MessageExpression: "'rollout ' + params.metadata.name + ' is moving traffic over this object: its shares are not to be changed until the update is over." +
 				" Promote or abort the rollout, or set the label " + BreakGlass + " on the object'",
 		}},

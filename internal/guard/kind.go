@@ -11,8 +11,10 @@ type Kind struct {
 	// Has is whether the Rollout uses a router of this kind, Ours whether the object is one of
 	// the Rollout's.
 	Has, Ours string
-	// Shares is what must not change.
+	// Shares is what must not change, as a list.
 	Shares string
+	// Unordered is whether Shares come in any order, as the keys of a map do.
+	Unordered bool
 }
 
 const (
@@ -43,14 +45,14 @@ var Kinds = []Kind{
 	{
 		Name: "nginx", Group: "networking.k8s.io", Resource: "ingresses",
 		Has: `has(variables.routing.nginx)`, Ours: owned,
-		Shares: `has(OBJECT.metadata.annotations) ? OBJECT.metadata.annotations.filter(a, a.contains('/canary')).map(a, a + '=' + OBJECT.metadata.annotations[a]) : []`,
+		Shares: `has(OBJECT.metadata.annotations) ? OBJECT.metadata.annotations.filter(a, a.contains('/canary')).map(a, a + '=' + OBJECT.metadata.annotations[a]) : []`, Unordered: true,
 	},
 	{
 		Name: "alb", Group: "networking.k8s.io", Resource: "ingresses",
 		Has: `has(variables.routing.alb)`,
 		Ours: `has(variables.routing.alb.ingress) && variables.routing.alb.ingress == object.metadata.name
     || has(variables.routing.alb.ingresses) && object.metadata.name in variables.routing.alb.ingresses`,
-		Shares: `has(OBJECT.metadata.annotations) ? OBJECT.metadata.annotations.filter(a, a.contains('/actions.') || a.contains('/conditions.')).map(a, a + '=' + OBJECT.metadata.annotations[a]) : []`,
+		Shares: `has(OBJECT.metadata.annotations) ? OBJECT.metadata.annotations.filter(a, a.contains('/actions.') || a.contains('/conditions.')).map(a, a + '=' + OBJECT.metadata.annotations[a]) : []`, Unordered: true,
 	},
 	{
 		Name: "smi", Group: "split.smi-spec.io", Resource: "trafficsplits",
