@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
 )
 
@@ -45,6 +46,9 @@ type Fixture struct {
 	// Extras, Headers and Mirrors say what else of a Split the adapter carries. It has to
 	// refuse the others. For managed routes the Target lists at least three.
 	Extras, Headers, Mirrors bool
+	// Matches are two matches of mirror routes that the adapter takes, the first of them for
+	// every rule of Objects; default GET, and a path's prefix with two headers.
+	Matches []v1alpha1.RouteMatch
 	// Shape makes other objects for the same target, shaped at random, under the rules
 	// for Objects; nil where there is nothing to shape.
 	Shape func(*rand.Rand) []*unstructured.Unstructured
