@@ -49,14 +49,14 @@ func Routers(reader client.Reader, writer client.Client, o RouterOptions) []kube
 	sm := smi.Options{Version: o.SMIVersion, Settle: o.Settle}
 	tk := traefik.Options{Group: o.TraefikGroup, Version: o.TraefikVersion, Settle: o.Settle}
 	return []kube.Routing{
-		{Name: "istio", Uses: istio.Uses, Objects: istio.Objects, Kinds: is.Kinds(),
+		{Name: "istio", Uses: istio.Uses, Objects: istio.Objects, Kinds: is.Kinds,
 			Router: istio.New(reader, writer, is), Signed: is.Signed(), Release: istio.Release},
-		{Name: "gatewayapi", Uses: gatewayapi.Uses, Objects: gatewayapi.Objects, Kinds: gw.Kinds(),
+		{Name: "gatewayapi", Uses: gatewayapi.Uses, Objects: gatewayapi.Objects, Kinds: gw.Kinds,
 			Router: gatewayapi.New(reader, writer, gw), Verifies: true},
-		{Name: "apisix", Uses: apisix.Uses, Objects: apisix.Objects, Kinds: ax.Kinds(), Router: apisix.New(reader, writer, ax)},
-		{Name: "nginx", Uses: nginx.Uses, Objects: nginx.Objects, Kinds: ng.Kinds(), Router: nginx.New(reader, writer, ng)},
-		{Name: "smi", Uses: smi.Uses, Objects: sm.Objects, Kinds: sm.Kinds(), Router: smi.New(reader, writer, sm)},
-		{Name: "traefik", Uses: traefik.Uses, Objects: tk.Objects, Kinds: tk.Kinds(), Router: traefik.New(reader, writer, tk)},
+		{Name: "apisix", Uses: apisix.Uses, Objects: apisix.Objects, Kinds: ax.Kinds, Router: apisix.New(reader, writer, ax)},
+		{Name: "nginx", Uses: nginx.Uses, Objects: nginx.Objects, Kinds: ng.Kinds, Router: nginx.New(reader, writer, ng)},
+		{Name: "smi", Uses: smi.Uses, Objects: sm.Objects, Kinds: sm.Kinds, Router: smi.New(reader, writer, sm)},
+		{Name: "traefik", Uses: traefik.Uses, Objects: tk.Objects, Kinds: tk.Kinds, Router: traefik.New(reader, writer, tk)},
 	}
 }
 

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -165,23 +166,16 @@ func templateKey(t v1alpha1.AnalysisTemplateRef) string {
 const anyRoute = "*"
 
 // routeKeys are the objects of traffic providers that a Rollout names, as
-// "group/Kind/namespace/name"; where it names none, every object of the kinds.
+// "group/Kind/namespace/name".
 func routeKeys(ro *v1alpha1.Rollout, routers []Routing) (keys []string) {
 	t := targetOf(ro)
 	r, ok := pick(routers, t.Routing)
 	if !ok {
 		return nil
 	}
-	if r.Objects != nil {
-		for _, ref := range r.Objects(t) {
-			keys = append(keys, ref.Group+"/"+ref.String())
-		}
-	}
-	if len(keys) > 0 {
-		return keys
-	}
-	for _, k := range r.Kinds {
-		keys = append(keys, k.Group+"/"+k.Kind+"/"+anyRoute)
+	for _, ref := range r.Objects(t) {
+		ref.Name = cmp.Or(ref.Name, anyRoute)
+		keys = append(keys, ref.Group+"/"+ref.String())
 	}
 	return keys
 }

@@ -61,7 +61,7 @@ func newWorld(t testing.TB, objects ...client.Object) *world {
 	}
 	routers := func(c client.Client) []Routing {
 		o := istio.Options{Settle: time.Second}
-		return []Routing{{Name: "istio", Uses: istio.Uses, Objects: istio.Objects, Kinds: o.Kinds(), Router: istio.New(c, c, o)}}
+		return []Routing{{Name: "istio", Uses: istio.Uses, Objects: istio.Objects, Kinds: o.Kinds, Router: istio.New(c, c, o)}}
 	}
 	b := fake.NewClientBuilder().WithScheme(scheme).
 		WithStatusSubresource(&v1alpha1.Rollout{}, &appsv1.ReplicaSet{}).WithInterceptorFuncs(w.interceptor())

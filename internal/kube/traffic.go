@@ -36,10 +36,12 @@ type Routing struct {
 	Uses func(*v1alpha1.RolloutTrafficRouting) bool
 	// Router reads and writes.
 	Router traffic.Router
-	// Objects lists what the router reads for a target.
+	// Objects lists what the router reads for a target; a Ref without a name stands for
+	// whatever a selector finds in the namespace.
 	Objects func(traffic.Target) []traffic.Ref
-	// Kinds are what to watch once a Rollout uses the router.
-	Kinds []schema.GroupVersionKind
+	// Kinds lists what to watch for a target. Others of the router's kinds need not be
+	// served by the cluster.
+	Kinds func(traffic.Target) []schema.GroupVersionKind
 	// Verifies says that the router can vouch for the data plane.
 	Verifies bool
 	// Signed is the kind whose objects name their Rollout in the managed-by annotation;
@@ -115,7 +117,7 @@ func (r *Rollouts) observeRoutes(ctx context.Context, s *Seen, services map[stri
 	}
 	s.router, snap.Verifies = table.Router, table.Verifies
 	r.steer(ctx, s)
-	if err := r.watch(ctx, table.Kinds); err != nil {
+	if err := r.watch(ctx, table.Kinds(s.target)); err != nil {
 		s.unroutable(err)
 		return
 	}
@@ -239,7 +241,10 @@ func (r *Rollouts) missed(s *Seen, err error) {
 func (s *Seen) unroutable(err error) {
 	s.trouble(s.Snapshot.Now, err)
 	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
-		s.routes = routingPath.String() + ": " + err.Error()
+		s.routes = err.Error()
+		if path := routingPath.String(); !strings.HasPrefix(s.routes, path) {
+			s.routes = path + ": " + s.routes
+		}
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 // maxParts bounds a weight that is read, so that sums of foreign numbers cannot overflow.
 const maxParts = 1 << 24
 
-// Ref names one object of a traffic provider. It has no version: the same object is
-// served under several.
+// Ref names one object of a traffic provider, or with an empty Name whatever a selector
+// finds in the namespace. It has no version: the same object is served under several.
 type Ref struct{ Group, Kind, Namespace, Name string }
 
 // String is the key under which Observation.Versions and Written list the object:

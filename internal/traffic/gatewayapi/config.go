@@ -69,18 +69,23 @@ func Uses(r *v1alpha1.RolloutTrafficRouting) bool {
 }
 
 // Objects lists the HTTPRoutes that the target names, so that a change of one of them can
-// wake the rollout. Routes that a selector finds are not listed: they are known only
-// after a look at the cluster, so such a rollout is to be woken by every change of an
-// HTTPRoute, or sees them on its next pass.
+// wake the rollout. Those that a selector finds are known only after a look at the cluster:
+// for these there is one Ref without a name.
 func Objects(t traffic.Target) []traffic.Ref {
 	if !Uses(t.Routing) {
 		return nil
 	}
-	return planOf(t).routes
+	p := planOf(t)
+	if p.selector != nil {
+		return append(p.routes, p.ref(""))
+	}
+	return p.routes
 }
 
-// Kinds lists the kinds to watch.
-func (Options) Kinds() []schema.GroupVersionKind { return []schema.GroupVersionKind{routeKind} }
+// Kinds lists the kinds to watch for a target.
+func (Options) Kinds(traffic.Target) []schema.GroupVersionKind {
+	return []schema.GroupVersionKind{routeKind}
+}
 
 var routeKind = schema.GroupVersionKind{Group: group, Version: "v1", Kind: kindRoute}
 

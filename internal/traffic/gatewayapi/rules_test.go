@@ -236,7 +236,7 @@ func TestASelectorFindsRoutes(t *testing.T) {
 	if d := cmp.Diff(map[string]string(written), o.Versions); d != "" {
 		t.Error(d)
 	}
-	if got := Objects(tg); len(got) != 0 {
+	if got := Objects(tg); len(got) != 1 || got[0] != (traffic.Ref{Group: group, Kind: "HTTPRoute", Namespace: "shop"}) {
 		t.Errorf("objects %v", got)
 	}
 }
@@ -276,7 +276,7 @@ func TestObjectsToWatch(t *testing.T) {
 	if !Uses(target(`{}`).Routing) {
 		t.Error("a rollout with the section uses it")
 	}
-	if got := (Options{}).Kinds(); len(got) != 1 || got[0].String() != "gateway.networking.k8s.io/v1, Kind=HTTPRoute" {
+	if got := (Options{}).Kinds(traffic.Target{}); len(got) != 1 || got[0].String() != "gateway.networking.k8s.io/v1, Kind=HTTPRoute" {
 		t.Error(got)
 	}
 }
