@@ -152,7 +152,7 @@ func TestTablesAreUnambiguous(t *testing.T) {
 			if r.Uses(c.section) {
 				used = append(used, r.Name)
 			}
-			if len(r.Kinds) == 0 || r.Objects == nil {
+			if r.Kinds == nil || r.Objects == nil {
 				t.Errorf("router %s watches nothing", r.Name)
 			}
 		}

@@ -60,24 +60,27 @@ func Routers(reader client.Reader, writer client.Client, o RouterOptions) []kube
 	lb := alb.Options{Settle: o.Settle, Classes: o.ALBClasses, Verifier: o.ALBVerifier}
 	am := ambassador.Options{APIVersion: o.AmbassadorAPIVersion, Settle: o.Settle}
 	me := appmesh.Options{Version: o.AppMeshVersion, Settle: o.Settle}
+	if writer != nil {
+		gw.Mapper = writer.RESTMapper()
+	}
 	ax := apisix.Options{Settle: o.Settle}
 	ng := nginx.Options{Settle: o.Settle}
 	sm := smi.Options{Version: o.SMIVersion, Settle: o.Settle}
 	tk := traefik.Options{Group: o.TraefikGroup, Version: o.TraefikVersion, Settle: o.Settle}
 	return []kube.Routing{ // in published order
-		{Name: "istio", Uses: istio.Uses, Objects: istio.Objects, Kinds: is.Kinds(),
+		{Name: "istio", Uses: istio.Uses, Objects: istio.Objects, Kinds: is.Kinds,
 			Router: istio.New(reader, writer, is), Carries: traffic.Everything, Signed: is.Signed(), Release: istio.Release},
-		{Name: "nginx", Uses: nginx.Uses, Objects: nginx.Objects, Kinds: ng.Kinds(), Router: nginx.New(reader, writer, ng)},
-		{Name: "alb", Uses: alb.Uses, Objects: alb.Objects, Kinds: lb.Kinds(), Router: alb.New(reader, writer, lb),
+		{Name: "nginx", Uses: nginx.Uses, Objects: nginx.Objects, Kinds: ng.Kinds, Router: nginx.New(reader, writer, ng)},
+		{Name: "alb", Uses: alb.Uses, Objects: alb.Objects, Kinds: lb.Kinds, Router: alb.New(reader, writer, lb),
 			Carries: traffic.Carries{Extras: true, Headers: true}, Signed: lb.Signed(), Owners: lb.Owners, Release: alb.Release, Verifies: lb.Verifier != nil},
-		{Name: "smi", Uses: smi.Uses, Objects: sm.Objects, Kinds: sm.Kinds(),
+		{Name: "smi", Uses: smi.Uses, Objects: sm.Objects, Kinds: sm.Kinds,
 			Router: smi.New(reader, writer, sm), Carries: traffic.Carries{Extras: true}},
-		{Name: "ambassador", Uses: ambassador.Uses, Objects: am.Objects, Kinds: am.Kinds(), Router: ambassador.New(reader, writer, am)},
-		{Name: "appmesh", Uses: appmesh.Uses, Objects: me.Objects, Kinds: me.Kinds(), Router: appmesh.New(reader, writer, me)},
-		{Name: "traefik", Uses: traefik.Uses, Objects: tk.Objects, Kinds: tk.Kinds(), Router: traefik.New(reader, writer, tk)},
-		{Name: "apisix", Uses: apisix.Uses, Objects: apisix.Objects, Kinds: ax.Kinds(),
+		{Name: "ambassador", Uses: ambassador.Uses, Objects: am.Objects, Kinds: am.Kinds, Router: ambassador.New(reader, writer, am)},
+		{Name: "appmesh", Uses: appmesh.Uses, Objects: me.Objects, Kinds: me.Kinds, Router: appmesh.New(reader, writer, me)},
+		{Name: "traefik", Uses: traefik.Uses, Objects: tk.Objects, Kinds: tk.Kinds, Router: traefik.New(reader, writer, tk)},
+		{Name: "apisix", Uses: apisix.Uses, Objects: apisix.Objects, Kinds: ax.Kinds,
 			Router: apisix.New(reader, writer, ax), Carries: traffic.Carries{Headers: true}},
-		{Name: "gatewayapi", Uses: gatewayapi.Uses, Objects: gatewayapi.Objects, Kinds: gw.Kinds(),
+		{Name: "gatewayapi", Uses: gatewayapi.Uses, Objects: gatewayapi.Objects, Kinds: gw.Kinds,
 			Router: gatewayapi.New(reader, writer, gw), Carries: traffic.Everything, Verifies: true},
 	}
 }

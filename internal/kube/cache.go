@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
-	"github.com/penstock-io/penstock/internal/traffic"
 )
 
 // NewScheme knows the kinds that this package reads and writes as Go types.
@@ -167,26 +167,15 @@ func templateKey(t v1alpha1.AnalysisTemplateRef) string {
 }
 
 // anyRoute stands for the name of a route that only a selector, or another object, finds.
-const anyRoute = traffic.AnyName
+const anyRoute = "*"
 
 // routeKeys are the objects of traffic providers that a Rollout names, as
-// "group/Kind/namespace/name"; where it names none, every object of the kinds.
+// "group/Kind/namespace/name".
 func routeKeys(ro *v1alpha1.Rollout, routers []Routing) (keys []string) {
 	t := targetOf(ro)
-	for _, r := range pick(routers, t.Routing) {
-		named := refs([]Routing{r}, t)
-		for _, ref := range named {
-			if ref.Name == anyRoute {
-				keys = append(keys, ref.Group+"/"+ref.Kind+"/"+anyRoute)
-				continue
-			}
-			keys = append(keys, ref.Group+"/"+ref.String())
-		}
-		for _, k := range r.Kinds {
-			if len(named) == 0 {
-				keys = append(keys, k.Group+"/"+k.Kind+"/"+anyRoute)
-			}
-		}
+	for _, ref := range refs(pick(routers, t.Routing), t) {
+		ref.Name = cmp.Or(ref.Name, anyRoute)
+		keys = append(keys, ref.Group+"/"+ref.String())
 	}
 	return keys
 }

@@ -3,7 +3,9 @@ package kube
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -23,14 +25,12 @@ func (r *Rollouts) giveBack(ctx context.Context, s *Seen, p *rollout.Plan) error
 	if r.Drifts == nil || len(p.Actions) > 0 || !over(s, p) {
 		return nil
 	}
-	for _, table := range s.routers {
-		for _, ref := range refs([]Routing{table}, s.target) {
-			if !r.Drifts.Authors.lends(ref.String()) {
-				continue
-			}
-			if err := r.disown(ctx, table.Kinds, ref); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
-				return fmt.Errorf("give %s back: %w", ref, err)
-			}
+	for _, read := range s.read {
+		if !r.Drifts.Authors.lends(read.object) {
+			continue
+		}
+		if err := r.disown(ctx, read); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("give %s back: %w", read.object, err)
 		}
 	}
 	return nil
@@ -43,15 +43,29 @@ func over(s *Seen, p *rollout.Plan) bool {
 	return ended && s.Snapshot.Traffic.Confirmed() && !w.IsZero() && w.Weight(traffic.Canary) == 0 && len(w.Extras())+len(w.Headers)+len(w.Mirrors) == 0
 }
 
-// disown removes our entry from one object, if it is as it was read.
-func (r *Rollouts) disown(ctx context.Context, kinds []schema.GroupVersionKind, ref traffic.Ref) error {
-	i := slices.IndexFunc(kinds, func(k schema.GroupVersionKind) bool { return k.Group == ref.Group && k.Kind == ref.Kind })
-	if i < 0 {
-		return nil
+// read is one object that a router has read: "Kind/namespace/name", and what it is.
+type read struct {
+	object string
+	gvk    schema.GroupVersionKind
+}
+
+// remember keeps what a router has read, also what only a selector finds.
+func (s *Seen) remember(kinds []schema.GroupVersionKind, o traffic.Observation) {
+	for _, object := range slices.Sorted(maps.Keys(o.Versions)) {
+		for _, gvk := range kinds {
+			if strings.HasPrefix(object, gvk.Kind+"/") {
+				s.read = append(s.read, read{object, gvk})
+			}
+		}
 	}
+}
+
+// disown removes our entry from one object, if it is as it was read.
+func (r *Rollouts) disown(ctx context.Context, of read) error {
 	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(kinds[i])
-	if err := r.Live.Get(ctx, loop.Key{Namespace: ref.Namespace, Name: ref.Name}, u); err != nil {
+	u.SetGroupVersionKind(of.gvk)
+	where := strings.SplitN(of.object, "/", 3)
+	if err := r.Live.Get(ctx, loop.Key{Namespace: where[1], Name: where[2]}, u); err != nil {
 		return err
 	}
 	list := u.GetManagedFields()

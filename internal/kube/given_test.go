@@ -65,8 +65,8 @@ func newWorld(t testing.TB, objects ...client.Object) *world {
 	routers := func(c client.Client) []Routing {
 		o, ng := istio.Options{Settle: time.Second}, nginx.Options{Settle: time.Second}
 		return []Routing{
-			{Name: "istio", Uses: istio.Uses, Objects: istio.Objects, Kinds: o.Kinds(), Router: istio.New(c, c, o), Carries: traffic.Everything},
-			{Name: "nginx", Uses: nginx.Uses, Objects: nginx.Objects, Kinds: ng.Kinds(), Router: nginx.New(c, c, ng)},
+			{Name: "istio", Uses: istio.Uses, Objects: istio.Objects, Kinds: o.Kinds, Router: istio.New(c, c, o), Carries: traffic.Everything},
+			{Name: "nginx", Uses: nginx.Uses, Objects: nginx.Objects, Kinds: ng.Kinds, Router: nginx.New(c, c, ng)},
 		}
 	}
 	b := fake.NewClientBuilder().WithScheme(scheme).

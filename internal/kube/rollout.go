@@ -106,7 +106,9 @@ type Seen struct {
 	services map[string]*corev1.Service
 	target   traffic.Target
 	routers  []Routing
-	retry    time.Time
+	// read are the objects of the routers.
+	read  []read
+	retry time.Time
 	// routes is the first fault of the routes, with its path.
 	routes string
 	// unrouted says why no router serves the Rollout, unresolved why spec.workloadRef

@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -81,13 +81,18 @@ func (r *Rollouts) observeRoutes(ctx context.Context, s *Seen, services map[stri
 
 // look asks one router, whose objects are watched from now on.
 func (r *Rollouts) look(ctx context.Context, s *Seen, table Routing, services map[string]*corev1.Service) (traffic.Observation, error) {
-	if err := r.watch(ctx, table.Kinds); err != nil {
+	var kinds []schema.GroupVersionKind
+	if table.Kinds != nil {
+		kinds = table.Kinds(s.target)
+	}
+	if err := r.watch(ctx, kinds); err != nil {
 		return traffic.Observation{}, err
 	}
 	o, err := table.Router.Observe(ctx, s.target)
 	if err != nil {
 		return o, err
 	}
+	s.remember(kinds, o)
 	r.relay(s.Rollout, table.Name, o.Notes)
 	if len(o.ALBs) > 0 {
 		s.Snapshot.ALBs = o.ALBs
@@ -229,6 +234,9 @@ func (r *Rollouts) missed(s *Seen, err error) {
 func (s *Seen) unroutable(err error) {
 	s.later(s.Snapshot.Now, err)
 	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
-		s.routes = routingPath.String() + ": " + err.Error()
+		s.routes = err.Error()
+		if path := routingPath.String(); !strings.HasPrefix(s.routes, path) {
+			s.routes = path + ": " + s.routes
+		}
 	}
 }

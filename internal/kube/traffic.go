@@ -28,7 +28,7 @@ import (
 // +kubebuilder:rbac:groups=apisix.apache.org,resources=apisixroutes,verbs=get;list;watch;create;update;delete
 // +kubebuilder:rbac:groups=split.smi-spec.io,resources=trafficsplits,verbs=get;list;watch;create;update;delete
 // +kubebuilder:rbac:groups=traefik.io;traefik.containo.us,resources=traefikservices,verbs=get;list;watch;update
-// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes,verbs=get;list;watch;update
+// +kubebuilder:rbac:groups=gateway.networking.k8s.io,resources=httproutes;grpcroutes;tcproutes;tlsroutes,verbs=get;list;watch;update
 
 // Routing is one entry of the table of routers.
 type Routing struct {
@@ -38,10 +38,12 @@ type Routing struct {
 	Uses func(*v1alpha1.RolloutTrafficRouting) bool
 	// Router reads and writes.
 	Router traffic.Router
-	// Objects lists what the router reads for a target.
+	// Objects lists what the router reads for a target; a Ref without a name stands for
+	// whatever a selector finds in the namespace.
 	Objects func(traffic.Target) []traffic.Ref
-	// Kinds are what to watch once a Rollout uses the router.
-	Kinds []schema.GroupVersionKind
+	// Kinds lists what to watch for a target; nil where there is nothing. Others of the
+	// router's kinds need not be served by the cluster.
+	Kinds func(traffic.Target) []schema.GroupVersionKind
 	// Carries is what it can carry beside the weights of stable and canary.
 	Carries traffic.Carries
 	// Verifies says that the router can vouch for the data plane.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -141,7 +142,8 @@ func (*fixed) Apply(context.Context, traffic.Target, traffic.Split) (traffic.Wri
 // steered is a world whose router is the given one.
 func steered(t *testing.T, f *fixed, change func(*v1alpha1.Rollout), services ...client.Object) *world {
 	w := newWorld(t, append(services, webRollout(change))...)
-	w.rollouts.Routers = []Routing{{Name: "fixed", Router: f, Verifies: true, Uses: func(*v1alpha1.RolloutTrafficRouting) bool { return true }}}
+	w.rollouts.Routers = []Routing{{Name: "fixed", Router: f, Verifies: true, Uses: func(*v1alpha1.RolloutTrafficRouting) bool { return true },
+		Kinds: func(traffic.Target) []schema.GroupVersionKind { return nil }}}
 	return w
 }
 

@@ -66,7 +66,7 @@ func inherited(t testing.TB, name string, changes ...func(client.Object)) *world
 func (w *world) withGateway() {
 	o := gatewayapi.Options{Settle: time.Second}
 	w.rollouts.Routers = append(w.rollouts.Routers, Routing{Name: "gatewayapi", Uses: gatewayapi.Uses, Verifies: true,
-		Objects: gatewayapi.Objects, Kinds: o.Kinds(), Router: gatewayapi.New(w.client, w.client, o)})
+		Objects: gatewayapi.Objects, Kinds: o.Kinds, Router: gatewayapi.New(w.client, w.client, o)})
 }
 
 // formerObjects reads a namespace. What it cannot know stands for: hashes, times, UIDs.

@@ -138,9 +138,9 @@ func (w *Watcher) routeChanged(gvk schema.GroupVersionKind, o any) {
 	if !ok || q == nil {
 		return
 	}
-	base := gvk.Group + "/" + gvk.Kind + "/"
-	for _, key := range []string{base + obj.GetNamespace() + "/" + obj.GetName(), base + anyRoute} {
-		w.rollouts(context.Background(), q, client.MatchingFields{routeIndex: key})
+	base := gvk.Group + "/" + gvk.Kind + "/" + obj.GetNamespace() + "/"
+	for _, name := range []string{obj.GetName(), anyRoute} {
+		w.rollouts(context.Background(), q, client.MatchingFields{routeIndex: base + name})
 	}
 }
 

@@ -9,12 +9,9 @@ import (
 // maxParts bounds a weight that is read, so that sums of foreign numbers cannot overflow.
 const maxParts = 1 << 24
 
-// Ref names one object of a traffic provider. It has no version: the same object is
-// served under several.
+// Ref names one object of a traffic provider, or with an empty Name whatever a selector
+// finds in the namespace. It has no version: the same object is served under several.
 type Ref struct{ Group, Kind, Namespace, Name string }
-
-// AnyName in a Ref stands for an object of which only another object knows the name.
-const AnyName = "*"
 
 // String is the key under which Observation.Versions and Written list the object:
 // "Kind/namespace/name".

@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +134,52 @@ spec: {weighted: {services: [{name: web-canary, port: 80, weight: 0}, {name: web
 		weight: func(u *unstructured.Unstructured) string { return first(u, "spec", "weighted", "services") },
 		half:   `{"spec":{"weighted":{"services":[{"name":"web-canary","port":80,"weight":50},{"name":"web-stable","port":80,"weight":50}]}}}`,
 	},
+	"GRPCRoute": {
+		section: "plugins: {argoproj-labs/gatewayAPI: {grpcRoute: web}}", group: "gateway.networking.k8s.io", version: "v1", kind: "GRPCRoute", name: "web",
+		manifests: routeOf("GRPCRoute"), weight: inRule,
+		half: `{"spec":{"rules":[{"backendRefs":[{"name":"web-canary","port":80,"weight":50},{"name":"web-stable","port":80,"weight":50}]}]}}`,
+	},
+	"TCPRoute": {
+		section: "plugins: {argoproj-labs/gatewayAPI: {tcpRouteSelector: {matchLabels: {app: web}}}}", group: "gateway.networking.k8s.io", version: "v1", kind: "TCPRoute", name: "web",
+		manifests: routeOf("TCPRoute"), weight: inRule,
+		half: `{"spec":{"rules":[{"backendRefs":[{"name":"web-canary","port":80,"weight":50},{"name":"web-stable","port":80,"weight":50}]}]}}`,
+	},
+}
+
+// routeOf is a route of the Gateway API, of a kind that the sandbox's gateway does not follow.
+func routeOf(kind string) string {
+	return `
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: ` + kind + `
+metadata: {name: web, labels: {app: web}}
+spec: {parentRefs: [{name: public}], rules: [{backendRefs: [{name: web-canary, port: 80, weight: 0}, {name: web-stable, port: 80, weight: 100}]}]}
+`
+}
+
+// inRule is the weight of the first backend of the last rule of a route.
+func inRule(u *unstructured.Unstructured) string {
+	list, _, err := unstructured.NestedSlice(u.Object, "spec", "rules")
+	if err != nil || len(list) == 0 {
+		return fmt.Sprint("no list: ", err)
+	}
+	return first(&unstructured.Unstructured{Object: list[len(list)-1].(map[string]any)}, "backendRefs")
+}
+
+// gatewayKinds are the definitions of routes as the Gateway API publishes them.
+func gatewayKinds(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := cluster.DecodeFiles(os.DirFS(strings.TrimSpace(string(dir))), "config/crd/standard")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(all, func(u *unstructured.Unstructured) bool {
+		return u.GetName() != "grpcroutes.gateway.networking.k8s.io" && u.GetName() != "tcproutes.gateway.networking.k8s.io"
+	})
 }
 
 // first is the weight of the first entry of a list.
@@ -164,7 +213,7 @@ func TestRoutersByOneObject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := shared.Apply(t.Context(), "", made...); err != nil {
+	if err := shared.Apply(t.Context(), "", append(made, gatewayKinds(t)...)...); err != nil {
 		t.Fatal(err)
 	}
 	for name, b := range byObjects {
@@ -216,4 +265,57 @@ func TestRoutersByOneObject(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRoutersOfSeveralKinds: one Rollout routes with two kinds, of which one takes header
+// routes, and the real API server takes those, too.
+//
+// Covers: traffic edge 186.
+func TestRoutersOfSeveralKinds(t *testing.T) {
+	t.Parallel()
+	if err := shared.Apply(t.Context(), "", gatewayKinds(t)...); err != nil {
+		t.Fatal(err)
+	}
+	ns := space(t)
+	within(t, 30*time.Second, func() error { // a new kind is not served at once
+		list, err := cluster.Decode([]byte(web(`
+    canary:
+      stableService: web-stable
+      canaryService: web-canary
+      trafficRouting:
+        managedRoutes: [{name: testers}]
+        plugins: {argoproj-labs/gatewayAPI: {grpcRoute: web, tcpRoute: web}}
+      steps:
+      - setWeight: 20
+      - setHeaderRoute: {name: testers, match: [{headerName: x-test, headerValue: {prefix: "a."}}]}
+      - pause: {}
+`) + services + routeOf("GRPCRoute") + routeOf("TCPRoute")))
+		if err != nil {
+			return err
+		}
+		return shared.Apply(t.Context(), ns, list...)
+	})
+	read := func(kind, want string) {
+		t.Helper()
+		within(t, 10*time.Second, func() error {
+			u := object("gateway.networking.k8s.io", "v1", kind)
+			if err := shared.Client().Get(t.Context(), types.NamespacedName{Namespace: ns, Name: "web"}, u); err != nil {
+				return err
+			}
+			rules, _, err := unstructured.NestedSlice(u.Object, "spec", "rules")
+			if got := fmt.Sprintf("%d rules, canary %s", len(rules), inRule(u)); got != want {
+				return fmt.Errorf("%s: %s, want %s, %v", kind, got, want, err)
+			}
+			return nil
+		})
+	}
+	await(t, ns, "web", time.Minute, inPhase(v1alpha1.RolloutPhaseHealthy))
+	setImage(t, ns, "web", "penstock/demo:v2")
+	await(t, ns, "web", 30*time.Second, atStep(2))
+	read("GRPCRoute", "2 rules, canary 20")
+	read("TCPRoute", "1 rules, canary 20")
+	resume(t, ns, "web")
+	await(t, ns, "web", time.Minute, inPhase(v1alpha1.RolloutPhaseHealthy))
+	read("GRPCRoute", "1 rules, canary 0")
+	read("TCPRoute", "1 rules, canary 0")
 }

@@ -92,8 +92,10 @@ func Objects(t traffic.Target) []traffic.Ref {
 	return planOf(t).Refs()
 }
 
-// Kinds lists the kinds to watch.
-func (Options) Kinds() []schema.GroupVersionKind { return []schema.GroupVersionKind{ingress} }
+// Kinds lists the kinds to watch for a target.
+func (Options) Kinds(traffic.Target) []schema.GroupVersionKind {
+	return []schema.GroupVersionKind{ingress}
+}
 
 // desk is a Target, looked at with the eyes of the load balancer.
 type desk struct {

@@ -83,7 +83,7 @@ func TestWhatCannotCarryASplit(t *testing.T) {
 			}
 		})
 	}
-	if got := Objects(targetOf(section())); len(got) != 2 || got[1].Name != "second" || Objects(traffic.Target{}) != nil || len((Options{}).Kinds()) != 1 {
+	if got := Objects(targetOf(section())); len(got) != 2 || got[1].Name != "second" || Objects(traffic.Target{}) != nil || len((Options{}).Kinds(traffic.Target{})) != 1 {
 		t.Errorf("objects %v", got)
 	}
 }

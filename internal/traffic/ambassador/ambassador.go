@@ -50,8 +50,10 @@ func (o Options) Objects(t traffic.Target) []traffic.Ref {
 	return o.plan(t).Refs()
 }
 
-// Kinds lists the kinds to watch.
-func (o Options) Kinds() []schema.GroupVersionKind { return []schema.GroupVersionKind{o.gvk()} }
+// Kinds lists the kinds to watch for a target.
+func (o Options) Kinds(traffic.Target) []schema.GroupVersionKind {
+	return []schema.GroupVersionKind{o.gvk()}
+}
 
 func (o Options) gvk() schema.GroupVersionKind {
 	k := schema.FromAPIVersionAndKind(cmp.Or(o.APIVersion, defaultVersion), "Mapping")

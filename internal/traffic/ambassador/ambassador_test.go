@@ -95,7 +95,7 @@ func TestContract(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			o := Options{APIVersion: version}
 			routertest.Run(t, fixture(t, o))
-			if k := o.Kinds(); len(k) != 1 || k[0].Kind != kind || o.Objects(traffic.Target{}) != nil {
+			if k := o.Kinds(traffic.Target{}); len(k) != 1 || k[0].Kind != kind || o.Objects(traffic.Target{}) != nil {
 				t.Errorf("kinds %v", k)
 			}
 		})

@@ -212,7 +212,7 @@ func TestWhatCannotCarryASplit(t *testing.T) {
 			}
 		})
 	}
-	if got := Objects(target()); len(got) != 4 || Objects(traffic.Target{}) != nil || len(Options{}.Kinds()) != 1 {
+	if got := Objects(target()); len(got) != 4 || Objects(traffic.Target{}) != nil || len(Options{}.Kinds(traffic.Target{})) != 1 {
 		t.Errorf("objects %v", got)
 	}
 }

@@ -49,11 +49,11 @@ func (o Options) Objects(t traffic.Target) []traffic.Ref {
 		return nil
 	}
 	refs := o.plan(t).Refs()
-	return append(refs, traffic.Ref{Group: group, Kind: "VirtualRouter", Namespace: t.Namespace, Name: traffic.AnyName})
+	return append(refs, traffic.Ref{Group: group, Kind: "VirtualRouter", Namespace: t.Namespace})
 }
 
-// Kinds lists the kinds to watch.
-func (o Options) Kinds() []schema.GroupVersionKind {
+// Kinds lists the kinds to watch for a target.
+func (o Options) Kinds(traffic.Target) []schema.GroupVersionKind {
 	return []schema.GroupVersionKind{o.gvk("VirtualService"), o.gvk("VirtualNode"), o.gvk("VirtualRouter")}
 }
 

@@ -109,10 +109,10 @@ func shape(r *rand.Rand) *unstructured.Unstructured {
 func TestContract(t *testing.T) {
 	f := fixture(t)
 	routertest.Run(t, f)
-	if k := (Options{}).Kinds(); len(k) != 3 || (Options{}).Objects(traffic.Target{}) != nil {
+	if k := (Options{}).Kinds(traffic.Target{}); len(k) != 3 || (Options{}).Objects(traffic.Target{}) != nil {
 		t.Errorf("kinds %v", k)
 	}
-	if refs := (Options{}).Objects(f.Target); len(refs) != 4 || refs[3].Name != traffic.AnyName {
+	if refs := (Options{}).Objects(f.Target); len(refs) != 4 || refs[3].Name != "" {
 		t.Errorf("objects %v", refs)
 	}
 }

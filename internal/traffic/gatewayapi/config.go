@@ -4,13 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
@@ -21,25 +20,30 @@ import (
 const PluginName = "argoproj-labs/gatewayAPI"
 
 const (
-	group           = "gateway.networking.k8s.io"
-	kindRoute       = "HTTPRoute"
 	defaultLabelKey = "rollouts.argoproj.io/gatewayapi-canary"
 	labelValue      = "in-progress"
 	// maxWeight is the largest weight that the Gateway API takes.
 	maxWeight = 1_000_000
+	routing   = "spec.strategy.canary.trafficRouting"
 	// path is where the section of a Rollout begins.
-	path = `spec.strategy.canary.trafficRouting.plugins["` + PluginName + `"]`
+	path = routing + `.plugins["` + PluginName + `"]`
 )
 
 // config is the published section of the rollout. Unknown keys are left alone, as the
 // published router leaves them.
 type config struct {
-	HTTPRoute  string `json:"httpRoute"`
-	HTTPRoutes []struct {
-		Name            string `json:"name"`
-		UseHeaderRoutes bool   `json:"useHeaderRoutes"`
-	} `json:"httpRoutes"`
+	HTTPRoute              string                `json:"httpRoute"`
+	HTTPRoutes             []named               `json:"httpRoutes"`
 	HTTPRouteSelector      *metav1.LabelSelector `json:"httpRouteSelector"`
+	GRPCRoute              string                `json:"grpcRoute"`
+	GRPCRoutes             []named               `json:"grpcRoutes"`
+	GRPCRouteSelector      *metav1.LabelSelector `json:"grpcRouteSelector"`
+	TCPRoute               string                `json:"tcpRoute"`
+	TCPRoutes              []named               `json:"tcpRoutes"`
+	TCPRouteSelector       *metav1.LabelSelector `json:"tcpRouteSelector"`
+	TLSRoute               string                `json:"tlsRoute"`
+	TLSRoutes              []named               `json:"tlsRoutes"`
+	TLSRouteSelector       *metav1.LabelSelector `json:"tlsRouteSelector"`
 	Namespace              string                `json:"namespace"`
 	DisableInProgressLabel bool                  `json:"disableInProgressLabel"`
 	InProgressLabelKey     string                `json:"inProgressLabelKey"`
@@ -50,13 +54,27 @@ type plan struct {
 	name, namespace string // the Rollout's
 	stable, canary  string // Services
 	total           int32
-	routes          []traffic.Ref // by name, without doubles
-	selector        labels.Selector
 	routeNamespace  string
-	headers         []traffic.Ref // routes that take header routes
+	members         []member // routes by name, without doubles
+	finders         []finder
 	managed         []v1alpha1.MangedRoutes
 	labelKey        string // "" when the label is switched off
 	problem         string
+}
+
+// member is one route that the section names.
+type member struct {
+	kind    *kind
+	name    string
+	at      string // where the section names it
+	headers bool   // whether it takes header routes
+}
+
+// finder is one selector of the section.
+type finder struct {
+	kind     *kind
+	selector labels.Selector
+	at       string // where it stands in the section
 }
 
 // Uses reports whether the rollout routes with the Gateway API.
@@ -68,21 +86,22 @@ func Uses(r *v1alpha1.RolloutTrafficRouting) bool {
 	return found
 }
 
-// Objects lists the HTTPRoutes that the target names, so that a change of one of them can
-// wake the rollout. Routes that a selector finds are not listed: they are known only
-// after a look at the cluster, so such a rollout is to be woken by every change of an
-// HTTPRoute, or sees them on its next pass.
-func Objects(t traffic.Target) []traffic.Ref {
+// Objects lists the routes that the target names, so that a change of one of them can wake
+// the rollout. Those that a selector finds are known only after a look at the cluster: for
+// each selector there is one Ref without a name.
+func Objects(t traffic.Target) (refs []traffic.Ref) {
 	if !Uses(t.Routing) {
 		return nil
 	}
-	return planOf(t).routes
+	p := planOf(t)
+	for _, m := range p.members {
+		refs = append(refs, m.kind.ref(p.routeNamespace, m.name))
+	}
+	for _, f := range p.finders {
+		refs = append(refs, f.kind.ref(p.routeNamespace, ""))
+	}
+	return refs
 }
-
-// Kinds lists the kinds to watch.
-func (Options) Kinds() []schema.GroupVersionKind { return []schema.GroupVersionKind{routeKind} }
-
-var routeKind = schema.GroupVersionKind{Group: group, Version: "v1", Kind: kindRoute}
 
 func planOf(t traffic.Target) plan {
 	p := plan{
@@ -103,15 +122,18 @@ func planOf(t traffic.Target) plan {
 		return p
 	}
 	p.take(c)
-	switch {
-	case p.problem != "":
-	case objects.Two(t) != "":
-		p.problem = objects.Two(t)
-	case p.total < 1 || p.total > maxWeight:
-		p.problem = fmt.Sprintf("spec.strategy.canary.trafficRouting.maxTrafficWeight: %d is out of range, an HTTPRoute takes weights of 1 to %d",
-			p.total, maxWeight)
+	p.wrong(objects.Two(t))
+	if p.total < 1 || p.total > maxWeight {
+		p.wrong(fmt.Sprintf("%s.maxTrafficWeight: %d is out of range, the Gateway API takes weights of 1 to %d", routing, p.total, maxWeight))
 	}
 	return p
+}
+
+// wrong keeps the first problem.
+func (p *plan) wrong(problem string) {
+	if p.problem == "" {
+		p.problem = problem
+	}
 }
 
 // take fills the plan from the section.
@@ -126,72 +148,104 @@ func (p *plan) take(c config) {
 			p.labelKey = defaultLabelKey
 		}
 	}
-	var names []string
-	if c.HTTPRoute != "" {
-		names = append(names, c.HTTPRoute)
-		p.headers = append(p.headers, p.ref(c.HTTPRoute))
+	var keys []string
+	for _, k := range kinds {
+		p.takeKind(k, k.told(c))
+		keys = append(keys, k.section, k.section+"s", k.section+"Selector")
 	}
-	for i, r := range c.HTTPRoutes {
-		if r.Name == "" && p.problem == "" {
-			p.problem = fmt.Sprintf("%s.httpRoutes[%d].name: name the HTTPRoute", path, i)
+	if len(p.members)+len(p.finders) == 0 {
+		p.wrong(fmt.Sprintf("%s: No routes configured. At least one of %s must be set", path, words("or", keys)))
+	}
+}
+
+// takeKind adds the routes of one kind. The short form is allowed beside the list, also with
+// a name that stands in the list.
+func (p *plan) takeKind(k *kind, t told) {
+	if t.one != "" {
+		p.members = append(p.members, member{kind: k, name: t.one, at: path + "." + k.section, headers: true})
+	}
+	listed := map[string]bool{}
+	for i, n := range t.list {
+		at := fmt.Sprintf("%s.%ss[%d].name", path, k.section, i)
+		switch {
+		case n.Name == "":
+			p.wrong(at + ": name the " + k.name)
+		case listed[n.Name]:
+			p.wrong(fmt.Sprintf("%s: name each %s once, got %q again", at, k.name, n.Name))
+		case n.Name != t.one:
+			p.members = append(p.members, member{kind: k, name: n.Name, at: at, headers: n.UseHeaderRoutes})
 		}
-		names = append(names, r.Name)
-		if r.UseHeaderRoutes {
-			p.headers = append(p.headers, p.ref(r.Name))
-		}
+		listed[n.Name] = true
 	}
-	for _, n := range names {
-		if ref := p.ref(n); n != "" && !slices.Contains(p.routes, ref) {
-			p.routes = append(p.routes, ref)
-		}
+	if t.selector == nil {
+		return
 	}
-	if c.HTTPRouteSelector != nil {
-		s, err := metav1.LabelSelectorAsSelector(c.HTTPRouteSelector)
-		if err != nil && p.problem == "" {
-			p.problem = fmt.Sprintf("%s.httpRouteSelector: %v", path, err)
-		}
-		p.selector = s
+	at := path + "." + k.section + "Selector"
+	s, err := metav1.LabelSelectorAsSelector(t.selector)
+	if err != nil {
+		p.wrong(fmt.Sprintf("%s: %v", at, err))
+		return
 	}
-	if len(p.routes) == 0 && p.selector == nil && p.problem == "" {
-		p.problem = path + ": No routes configured. At least one of httpRoute, httpRoutes or httpRouteSelector must be set"
+	p.finders = append(p.finders, finder{kind: k, selector: s, at: at})
+}
+
+// used lists the kinds that the section tells of, some more than once.
+func (p plan) used() (list []*kind) {
+	for _, m := range p.members {
+		list = append(list, m.kind)
 	}
+	for _, f := range p.finders {
+		list = append(list, f.kind)
+	}
+	return list
+}
+
+// includes reports whether the section names the route.
+func (p plan) includes(k *kind, name string) bool {
+	return slices.ContainsFunc(p.members, func(m member) bool { return m.kind == k && m.name == name })
 }
 
 // key is under which the rollout's claims stand.
 func (p plan) key() string { return traffic.Target{Namespace: p.namespace, Name: p.name}.Key() }
 
-// headersOn reports whether the HTTPRoute takes header routes. The section says so for
-// each route that it names; a route that a selector finds takes none.
-func (p plan) headersOn(object map[string]any) bool {
-	name, _, _ := unstructured.NestedString(object, "metadata", "name")
-	return slices.Contains(p.headers, p.ref(name))
-}
-
-func (p *plan) ref(name string) traffic.Ref {
-	return traffic.Ref{Group: group, Kind: kindRoute, Namespace: p.routeNamespace, Name: name}
-}
-
 // parse decodes the section, or says where it is wrong.
 func parse(raw []byte) (c config, problem string) {
-	var others map[string]json.RawMessage
-	err := json.Unmarshal(raw, &others)
-	if err == nil {
-		err = json.Unmarshal(raw, &c)
-	}
+	err := json.Unmarshal(raw, &c)
 	var wrong *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &wrong) && wrong.Field != "":
-		return config{}, fmt.Sprintf("%s.%s: want %s, got a JSON %s", path, wrong.Field, wrong.Type, wrong.Value)
+		return config{}, fmt.Sprintf("%s.%s: want %s, got a JSON %s", path, wrong.Field, wanted(wrong.Type), wrong.Value)
+	case errors.As(err, &wrong):
+		return config{}, fmt.Sprintf("%s: want an object, got a JSON %s", path, wrong.Value)
 	case err != nil:
 		return config{}, fmt.Sprintf("%s: %v", path, err)
 	}
-	for _, kind := range []string{"grpcRoute", "tcpRoute", "tlsRoute"} {
-		for _, key := range []string{kind, kind + "s", kind + "Selector"} {
-			v := strings.TrimSpace(string(others[key]))
-			if !slices.Contains([]string{"", "null", `""`, "[]"}, v) {
-				return config{}, fmt.Sprintf("%s.%s: this build routes HTTPRoutes only; use httpRoute, httpRoutes or httpRouteSelector", path, key)
-			}
-		}
-	}
 	return c, ""
+}
+
+// wanted says what JSON a field takes.
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Slice:
+		return "a list"
+	case reflect.Struct:
+		return "an object"
+	default:
+		return t.String()
+	}
+}
+
+// words joins a list as a sentence does: "a, b or c".
+func words(last string, list []string) string {
+	if n := len(list) - 1; n > 0 {
+		return strings.Join(list[:n], ", ") + " " + last + " " + list[n]
+	}
+	return strings.Join(list, "")
+}
+
+func plural(sections []string) (list []string) {
+	for _, s := range sections {
+		list = append(list, s+"s")
+	}
+	return list
 }

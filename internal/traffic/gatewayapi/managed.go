@@ -23,19 +23,22 @@ import (
 // rule of route hdr is hdr-1, as the published router names it, or the next number that no
 // rule of the user has.
 // Names lists the routes that got any.
-func (p plan) built(s traffic.Split, v view) (rules []map[string]any, names []string, problem string) {
+func (p place) built(s traffic.Split, v view) (rules []map[string]any, names []string, problem string) {
 	routes, problem := s.Routes(p.managed)
 	if problem != "" {
 		return nil, nil, problem
 	}
+	if len(routes) > 0 && !p.kind.requests() {
+		return nil, nil, fmt.Sprintf("route %q: a %s does not look at requests", routes[0].Name, p.kind.name)
+	}
 	for _, r := range routes {
-		wanted, problem := conditions(r)
+		wanted, problem := p.kind.conditions(r)
 		if problem != "" {
 			return nil, nil, problem
 		}
 		n := 0
 		for _, source := range v.sources {
-			matches, problem := narrowed(source.whole, wanted)
+			matches, problem := p.kind.narrowed(source.whole, wanted)
 			if problem != "" {
 				return nil, nil, fmt.Sprintf("route %q: %s", r.Name, problem)
 			}
@@ -90,14 +93,18 @@ func mirrorOf(backend map[string]any, percent int32) map[string]any {
 }
 
 // owns reports whether a rule was added for a managed route, and for which; the route is ""
-// where only the rule's content tells.
-func (p plan) owns(m map[string]any, c traffic.Claim) (route string, ours bool) {
+// where only the rule's content tells. Without a claim its form tells: the published router
+// leaves none, and people lose some.
+func (p place) owns(m map[string]any, c traffic.Claim) (route string, ours bool) {
 	name := text(m["name"])
-	if name == "" {
+	written := slices.ContainsFunc(c.Rules, func(r string) bool { return strings.HasPrefix(r, name+"#") })
+	switch {
+	case !p.kind.requests():
+		return "", false
+	case name == "":
 		return "", len(c.Rules) > 0 && slices.Contains(c.Rules, mark(m))
-	}
-	if p.names(name, c) {
-		return name, true
+	case p.names(name, c):
+		return name, written || p.canaryOnly(m) || p.mirrors(m)
 	}
 	i := strings.LastIndexByte(name, '-')
 	if i < 0 || !p.names(name[:i], c) {
@@ -106,8 +113,13 @@ func (p plan) owns(m map[string]any, c traffic.Claim) (route string, ours bool) 
 	if n, err := strconv.Atoi(name[i+1:]); err != nil || n < 1 {
 		return "", false
 	}
-	written := slices.ContainsFunc(c.Rules, func(r string) bool { return strings.HasPrefix(r, name+"#") })
 	return name[:i], written || p.canaryOnly(m)
+}
+
+// squats reports whether a rule that is not ours has the name of a managed route.
+func (p place) squats(m map[string]any, c traffic.Claim) bool {
+	name := text(m["name"])
+	return p.kind.requests() && name != "" && p.names(name, c)
 }
 
 // names reports whether a managed route has the name.
@@ -126,6 +138,15 @@ func claimed(name string, c traffic.Claim) bool {
 func (p plan) canaryOnly(m map[string]any) bool {
 	list := objects.Entries(m["backendRefs"])
 	return len(list) == 1 && text(list[0]["name"]) == p.canary
+}
+
+// mirrors reports whether the rule copies requests to the canary, as mirror rules do.
+func (p plan) mirrors(m map[string]any) bool {
+	return slices.ContainsFunc(objects.Entries(m["filters"]), func(f map[string]any) bool {
+		mirror, _ := f["requestMirror"].(map[string]any)
+		to, _ := mirror["backendRef"].(map[string]any)
+		return text(to["name"]) == p.canary
+	})
 }
 
 // asWritten reports whether our rules are as they were written last, in their place, and
@@ -167,10 +188,10 @@ func mark(m map[string]any) string {
 
 // settle compares rules that are to be written with what the API server makes of them, and
 // has the claim know them in that form, with the defaults that it adds. A cluster whose
-// HTTPRoutes have no names for rules drops them: then the content alone tells our rules.
+// routes have no names for rules drops them: then the content alone tells our rules.
 // Any other loss would change what the rule does, so it is a problem.
-func (p plan) settle(object, stored map[string]any) (problem string) {
-	v, problem := p.view(object)
+func (p place) settle(stored map[string]any) (problem string) {
+	v, problem := p.view()
 	if problem != "" || len(v.own) == 0 {
 		return problem
 	}
@@ -188,12 +209,12 @@ func (p plan) settle(object, stored map[string]any) (problem string) {
 		}
 		if at := lost(m, kept); at != "" {
 			return fmt.Sprintf("%s: the API server does not keep %s of a rule for a managed route: install a newer version of the Gateway API, or do without",
-				p.title(object), at)
+				p.title(), at)
 		}
 		c.Rules = append(c.Rules, mark(kept))
 	}
-	if problem := c.Put(object, p.key()); problem != "" {
-		return p.title(object) + ": " + problem
+	if problem := c.Put(p.object, p.key()); problem != "" {
+		return p.title() + ": " + problem
 	}
 	return ""
 }

@@ -46,7 +46,7 @@ func wantRules(t testing.TB, c client.Client, text string) {
 	t.Helper()
 	want := routertest.Object(t, "apiVersion: v1\nkind: X\nrules:"+strings.ReplaceAll(text, "\n", "\n  "))
 	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(routeKind)
+	u.SetGroupVersionKind(Options{}.gvk(kinds[0]))
 	if err := c.Get(t.Context(), client.ObjectKey{Namespace: "shop", Name: "web"}, u); err != nil {
 		t.Fatal(err)
 	}

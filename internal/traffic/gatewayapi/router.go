@@ -1,17 +1,15 @@
 package gatewayapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/internal/traffic"
@@ -31,6 +29,9 @@ type Options struct {
 	// generation; default 1 min. A gateway that never reports delays a release by
 	// that time, but does not stop it.
 	Lag time.Duration
+	// Mapper tells which version of a kind the cluster serves; nil means the version that
+	// the published router speaks.
+	Mapper meta.RESTMapper
 }
 
 type router struct {
@@ -53,8 +54,8 @@ func New(reader client.Reader, writer client.Client, o Options) traffic.Router {
 	return &router{reader: reader, writer: writer, options: o}
 }
 
-// Observe reads the HTTPRoutes and what the gateways say about them. A rollout with
-// several routes is confirmed when all are.
+// Observe reads the routes and what the gateways say about them. A rollout with several
+// routes is confirmed when all are.
 func (r *router) Observe(ctx context.Context, t traffic.Target) (traffic.Observation, error) {
 	p := planOf(t)
 	o := traffic.Observation{Settle: r.options.Settle, Problem: p.problem}
@@ -66,45 +67,62 @@ func (r *router) Observe(ctx context.Context, t traffic.Target) (traffic.Observa
 		return traffic.Observation{}, err
 	}
 	o.Versions, o.Confirmed = map[string]string{}, true
-	var looks []traffic.Split
-	var bare []int // looks at routes that take no header routes
-	for _, u := range routes {
-		o.Versions[p.ref(u.GetName()).String()] = u.GetResourceVersion()
-		look, problem := read(u.Object, p)
+	var all looks
+	for _, f := range routes {
+		at := f.in(p)
+		o.Versions[at.title()] = f.GetResourceVersion()
+		look, problem := at.read()
 		if problem == "" {
-			if !p.headersOn(u.Object) && len(look.Headers) == 0 {
-				bare = append(bare, len(looks))
-			}
-			looks = append(looks, look)
+			all = append(all, lookAt{place: at, Split: look})
 		}
-		pr, refused := readStatus(u.Object, p)
+		pr, refused := at.status()
 		if pr == behind {
 			o.Settle = max(o.Settle, r.options.Lag)
 		}
 		o.Confirmed = o.Confirmed && pr == followed
-		for _, problem := range []string{problem, refused} {
-			if o.Problem == "" {
-				o.Problem = problem
-			}
-		}
+		o.Problem = cmp.Or(o.Problem, problem, refused)
 	}
-	if o.Problem == "" && len(routes) == 0 {
-		o.Problem = noMatch(p)
+	if len(routes) == 0 {
+		o.Problem = cmp.Or(o.Problem, p.noMatch())
 	}
 	if o.Problem != "" {
 		o.Confirmed = false
 	}
-	if i := slices.IndexFunc(looks, func(s traffic.Split) bool { return len(s.Headers) > 0 }); i >= 0 {
-		for _, b := range bare {
-			looks[b].Headers = looks[i].Headers
-		}
-	}
-	o.Written = traffic.Widest(looks...)
+	o.Written = all.joined()
 	return o, nil
 }
 
-func noMatch(p plan) string {
-	return fmt.Sprintf("%s.httpRouteSelector: no HTTPRoute in namespace %s matches %q", path, p.routeNamespace, p.selector)
+// lookAt is the split that one route makes.
+type lookAt struct {
+	place
+	traffic.Split
+}
+
+type looks []lookAt
+
+// joined is what the routes make together. One that does not take header or mirror routes,
+// and has none, says nothing against those of the others.
+func (all looks) joined() traffic.Split {
+	var full traffic.Split
+	for _, l := range all {
+		if len(full.Headers) == 0 {
+			full.Headers = l.Headers
+		}
+		if len(full.Mirrors) == 0 {
+			full.Mirrors = l.Mirrors
+		}
+	}
+	splits := make([]traffic.Split, 0, len(all))
+	for _, l := range all {
+		if !l.headers() && len(l.Headers) == 0 {
+			l.Headers = full.Headers
+		}
+		if !l.kind.requests() && len(l.Mirrors) == 0 {
+			l.Mirrors = full.Mirrors
+		}
+		splits = append(splits, l.Split)
+	}
+	return traffic.Widest(splits...)
 }
 
 // Apply writes weights, backends, managed rules and the label. It checks all routes before
@@ -120,53 +138,53 @@ func (r *router) Apply(ctx context.Context, t traffic.Target, s traffic.Split) (
 		return nil, err
 	}
 	if len(before) == 0 && !s.IsZero() {
-		return nil, errors.New(noMatch(p))
+		return nil, errors.New(p.noMatch())
 	}
 	after, err := r.render(ctx, p, s, before)
 	if err != nil {
 		return nil, err
 	}
 	written := traffic.Written{}
-	for i, u := range after {
-		if reflect.DeepEqual(u.Object, before[i].Object) {
+	for i, f := range after {
+		if reflect.DeepEqual(f.Object, before[i].Object) {
 			continue
 		}
-		ref := p.ref(u.GetName())
-		if err := r.writer.Update(ctx, u); err != nil {
-			return written, fmt.Errorf("update %s: %w", ref, err)
+		title := f.in(p).title()
+		if err := r.writer.Update(ctx, f.Unstructured); err != nil {
+			return written, fmt.Errorf("update %s: %w", title, err)
 		}
-		written[ref.String()] = u.GetResourceVersion()
+		written[title] = f.GetResourceVersion()
 	}
 	return written, nil
 }
 
 // render makes changed copies of the routes. Rules of ours that are new are shown to the
 // API server first, without being stored, to see what becomes of them.
-func (r *router) render(ctx context.Context, p plan, s traffic.Split, before []*unstructured.Unstructured) (after []*unstructured.Unstructured, err error) {
+func (r *router) render(ctx context.Context, p plan, s traffic.Split, before []found) (after []found, err error) {
 	routed := map[string]bool{}
 	for _, old := range before {
-		u := old.DeepCopy()
-		names, problem := render(u.Object, p, s)
+		f := found{old.kind, old.DeepCopy()}
+		names, problem := f.in(p).render(s)
 		if problem != "" {
 			return nil, errors.New(problem)
 		}
 		for _, name := range names {
 			routed[name] = true
 		}
-		after = append(after, u)
+		after = append(after, f)
 	}
 	for _, name := range p.unrouted(s, routed) {
 		return nil, fmt.Errorf("route %s/%s with the Gateway API: no request that a rule with both Services takes can match route %q", p.namespace, p.name, name)
 	}
-	for i, u := range after {
-		if len(routed) == 0 || reflect.DeepEqual(u.Object["spec"], before[i].Object["spec"]) {
+	for i, f := range after {
+		if len(routed) == 0 || !f.kind.requests() || reflect.DeepEqual(f.Object["spec"], before[i].Object["spec"]) {
 			continue
 		}
-		stored := u.DeepCopy()
+		stored := f.DeepCopy()
 		if err := r.writer.Update(ctx, stored, client.DryRunAll); err != nil {
-			return nil, fmt.Errorf("try to update %s: %w", p.ref(u.GetName()), err)
+			return nil, fmt.Errorf("try to update %s: %w", f.in(p).title(), err)
 		}
-		if problem := p.settle(u.Object, stored.Object); problem != "" {
+		if problem := f.in(p).settle(stored.Object); problem != "" {
 			return nil, errors.New(problem)
 		}
 	}
@@ -197,51 +215,43 @@ func check(p plan, t traffic.Target, s traffic.Split) error {
 		return errors.New(p.problem)
 	}
 	problem := s.Problem(t)
-	switch {
-	case s.Total != p.total:
-		problem = fmt.Sprintf("the weights add up to %d, but the rollout's total is %d", s.Total, p.total)
-	case problem == "" && len(s.Headers) > 0 && len(p.headers) == 0:
-		problem = fmt.Sprintf("route %q needs an HTTPRoute that takes header routes: set useHeaderRoutes in httpRoutes, or name the route in httpRoute", s.Headers[0].Name)
+	if s.Total != p.total {
+		problem = fmt.Sprintf("the weights add up to %d, but the rollout's total is %d: see %s.maxTrafficWeight", s.Total, p.total, routing)
 	}
-	if problem != "" {
+	if problem = cmp.Or(problem, p.refuses(s)); problem != "" {
 		return fmt.Errorf("route %s/%s with the Gateway API: %s", p.namespace, p.name, problem)
 	}
 	return nil
 }
 
-// load reads the named routes, then those that the selector finds, by name. With lenient,
-// a missing route, or a cluster without the Gateway API, is left out: there is nothing of
-// ours to remove.
-func (r *router) load(ctx context.Context, p plan, lenient bool) ([]*unstructured.Unstructured, error) {
-	var routes []*unstructured.Unstructured
-	gone := func(err error) bool { return lenient && (apierrors.IsNotFound(err) || meta.IsNoMatchError(err)) }
-	for _, ref := range p.routes {
-		u := &unstructured.Unstructured{}
-		u.SetGroupVersionKind(routeKind)
-		err := r.reader.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, u)
-		if gone(err) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("get %s: %w", ref, err)
-		}
-		routes = append(routes, u)
+// refuses says which managed route of a split none of the target's routes carries.
+func (p plan) refuses(s traffic.Split) string {
+	name, what := "", "header"
+	switch {
+	case len(s.Headers) > 0:
+		name = s.Headers[0].Name
+	case len(s.Mirrors) > 0:
+		name, what = s.Mirrors[0].Name, "mirror"
+	default:
+		return ""
 	}
-	if p.selector == nil {
-		return routes, nil
-	}
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(routeKind.GroupVersion().WithKind(kindRoute + "List"))
-	err := r.reader.List(ctx, list, client.InNamespace(p.routeNamespace), client.MatchingLabelsSelector{Selector: p.selector})
-	if err != nil && !gone(err) {
-		return nil, fmt.Errorf("list HTTPRoutes %q in namespace %s: %w", p.selector, p.routeNamespace, err)
-	}
-	var found []*unstructured.Unstructured
-	for i := range list.Items {
-		if u := &list.Items[i]; !slices.Contains(p.routes, p.ref(u.GetName())) {
-			found = append(found, u)
+	var able, unable []string
+	for _, k := range kinds {
+		switch {
+		case !slices.Contains(p.used(), k):
+		case k.requests():
+			able = append(able, k.section)
+		default:
+			unable = append(unable, k.name)
 		}
 	}
-	slices.SortFunc(found, func(a, b *unstructured.Unstructured) int { return strings.Compare(a.GetName(), b.GetName()) })
-	return append(routes, found...), nil
+	switch {
+	case len(able) == 0:
+		return fmt.Sprintf("%s route %q cannot be set: a %s does not look at requests: name an HTTPRoute or a GRPCRoute too, or take the step out",
+			what, name, words("or", unable))
+	case len(s.Headers) > 0 && !slices.ContainsFunc(p.members, func(m member) bool { return m.headers && m.kind.requests() }):
+		return fmt.Sprintf("route %q needs a route object that takes header routes: set useHeaderRoutes in %s, or name the object in %s",
+			name, words("or", plural(able)), words("or", able))
+	}
+	return ""
 }

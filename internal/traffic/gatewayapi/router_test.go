@@ -111,18 +111,6 @@ func TestContract(t *testing.T) {
 	}
 }
 
-func TestContractOnRandomRoutes(t *testing.T) {
-	f := fixture(t, `{httpRoute: web, httpRoutes: [{name: web}, {name: api}]}`)
-	f.Shape = shape
-	for _, l := range routertest.Laws() {
-		if strings.HasPrefix(l.Name, "random splits") {
-			if err := l.Check(t.Context(), f); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-}
-
 // Covers: edge 74.
 func TestContractWithMaxTrafficWeight(t *testing.T) {
 	f := fixture(t, `{httpRoute: web, httpRoutes: [{name: web}, {name: api}]}`)

@@ -12,10 +12,10 @@ import (
 	"github.com/penstock-io/penstock/internal/traffic/objects"
 )
 
-// read tells which split the rules of an HTTPRoute make. Destinations carry no hash: the
+// read tells which split the rules of the route make. Destinations carry no hash: the
 // Services pin the revisions. It works on the object's own maps and changes nothing.
-func read(object map[string]any, p plan) (s traffic.Split, problem string) {
-	v, problem := p.view(object)
+func (p place) read() (s traffic.Split, problem string) {
+	v, problem := p.view()
 	if problem != "" {
 		return traffic.Split{}, problem
 	}
@@ -47,28 +47,32 @@ func read(object map[string]any, p plan) (s traffic.Split, problem string) {
 	return s, ""
 }
 
-// render writes the split into the object, in place; it must be the caller's own copy.
-// Names lists the managed routes that it has rules for then. The zero Split gives everything
-// to stable and takes out what is ours, as far as the object lets it.
-func render(object map[string]any, p plan, s traffic.Split) (names []string, problem string) {
+// render writes the split into the object, in place; it must be the caller's own copy. What
+// the route cannot carry is left out. Names lists the managed routes that it has rules for
+// then. The zero Split gives everything to stable and takes out what is ours, as far as the
+// object lets it.
+func (p place) render(s traffic.Split) (names []string, problem string) {
 	zero := s.IsZero()
 	if s = s.Held(); zero {
 		s = traffic.Two(p.total, 0, traffic.Destination{}, traffic.Destination{})
 	}
-	if !p.headersOn(object) {
+	if !p.headers() {
 		s.Headers = nil
 	}
-	v, problem := p.view(object)
+	if !p.kind.requests() {
+		s.Mirrors = nil
+	}
+	v, problem := p.view()
 	if problem != "" && !zero {
 		return nil, problem
 	}
 	for _, r := range v.sources {
 		if problem := p.weigh(r, s); problem != "" {
-			return nil, p.title(object) + ": " + problem
+			return nil, p.title() + ": " + problem
 		}
 	}
 	if len(v.sources) == 0 {
-		p.strip(object, v.claim)
+		p.strip(v.claim)
 	}
 	claim := traffic.Claim{Headers: s.Headers, Mirrors: s.Mirrors}
 	for _, x := range s.Extras() {
@@ -76,7 +80,7 @@ func render(object map[string]any, p plan, s traffic.Split) (names []string, pro
 	}
 	built, names, problem := p.built(s, v)
 	if problem != "" {
-		return nil, p.title(object) + ": " + problem
+		return nil, p.title() + ": " + problem
 	}
 	switch {
 	case v.asWritten(built):
@@ -87,13 +91,13 @@ func render(object map[string]any, p plan, s traffic.Split) (names []string, pro
 		for _, m := range built {
 			list = append(list, m)
 		}
-		object["spec"].(map[string]any)["rules"] = append(list, v.others...) // view found rules there
+		p.object["spec"].(map[string]any)["rules"] = append(list, v.others...) // view found rules there
 	}
-	if problem := claim.Put(object, p.key()); problem != "" && !zero {
-		return nil, p.title(object) + ": " + problem
+	if problem := claim.Put(p.object, p.key()); problem != "" && !zero {
+		return nil, p.title() + ": " + problem
 	}
 	moved := s.Weight(traffic.Canary) != 0 || len(s.Extras())+len(s.Headers)+len(s.Mirrors) > 0
-	return names, p.mark(object, moved)
+	return names, p.mark(moved)
 }
 
 // weigh sets the weights of one rule. Extra backends come and go; one that comes is a copy
@@ -135,9 +139,9 @@ func (p plan) without(list []any, namespace, service string) []any {
 }
 
 // strip takes our backends out of rules that do not hold both roles any more.
-func (p plan) strip(object map[string]any, c traffic.Claim) {
-	v, _, _ := unstructured.NestedFieldNoCopy(object, "spec", "rules")
-	namespace, _, _ := unstructured.NestedString(object, "metadata", "namespace")
+func (p place) strip(c traffic.Claim) {
+	v, _, _ := unstructured.NestedFieldNoCopy(p.object, "spec", "rules")
+	namespace := p.namespaced()
 	for _, m := range objects.Entries(v) {
 		list, _ := m["backendRefs"].([]any)
 		kept := list
@@ -151,120 +155,25 @@ func (p plan) strip(object map[string]any, c traffic.Claim) {
 }
 
 // mark sets or removes the label of a release in progress.
-func (p plan) mark(object map[string]any, inProgress bool) (problem string) {
+func (p place) mark(inProgress bool) (problem string) {
 	if p.labelKey == "" {
 		return ""
 	}
 	at := []string{"metadata", "labels", p.labelKey}
 	if inProgress {
-		if err := unstructured.SetNestedField(object, labelValue, at...); err != nil {
-			return fmt.Sprintf("%s cannot be labelled: %v", p.title(object), err)
+		if err := unstructured.SetNestedField(p.object, labelValue, at...); err != nil {
+			return fmt.Sprintf("%s cannot be labelled: %v", p.title(), err)
 		}
 		return ""
 	}
-	if v, _, _ := unstructured.NestedString(object, at...); v != labelValue {
+	if v, _, _ := unstructured.NestedString(p.object, at...); v != labelValue {
 		return ""
 	}
-	unstructured.RemoveNestedField(object, at...)
-	if all, found, _ := unstructured.NestedMap(object, "metadata", "labels"); found && len(all) == 0 {
-		unstructured.RemoveNestedField(object, "metadata", "labels")
+	unstructured.RemoveNestedField(p.object, at...)
+	if all, found, _ := unstructured.NestedMap(p.object, "metadata", "labels"); found && len(all) == 0 {
+		unstructured.RemoveNestedField(p.object, "metadata", "labels")
 	}
 	return ""
-}
-
-// rule is one rule that holds both roles, its backends by what they are for. All are the
-// object's own maps.
-type rule struct {
-	whole          map[string]any
-	namespace      string // of the route
-	stable, canary []map[string]any
-	extras         map[string][]map[string]any // by Service
-}
-
-// view is the rules of an HTTPRoute, sorted by whose they are.
-type view struct {
-	claim     traffic.Claim
-	sources   []rule           // the user's rules that hold both roles
-	others    []any            // all rules of the user
-	own       []map[string]any // those for managed routes
-	places    []int            // where these stand
-	mirrored  []rule           // those of them that go by weights
-	unclaimed []string         // routes that have rules and no claim
-}
-
-// view looks at the rules. The view is of use with a problem too.
-func (p plan) view(object map[string]any) (v view, problem string) {
-	v.claim, problem = traffic.ClaimOn(object, p.key())
-	if problem != "" {
-		problem = p.title(object) + ": " + problem
-	}
-	raw, _, _ := unstructured.NestedFieldNoCopy(object, "spec", "rules")
-	list, _ := raw.([]any)
-	namespace, _, _ := unstructured.NestedString(object, "metadata", "namespace")
-	for i, e := range list {
-		m, isMap := e.(map[string]any)
-		r := p.sorted(m, namespace, v.claim)
-		weighed := len(r.stable) > 0 && len(r.canary) > 0
-		route, ours := p.owns(m, v.claim)
-		switch {
-		case isMap && ours:
-			v.own, v.places = append(v.own, m), append(v.places, i)
-			if weighed {
-				v.mirrored = append(v.mirrored, r)
-			}
-			if !claimed(route, v.claim) && !slices.Contains(v.unclaimed, route) {
-				v.unclaimed = append(v.unclaimed, route)
-			}
-			continue
-		case weighed:
-			v.sources = append(v.sources, r)
-		}
-		v.others = append(v.others, e)
-	}
-	if len(v.sources) == 0 && problem == "" {
-		problem = fmt.Sprintf("backendRef was not found in httpRoute: %s has no rule with both Services %q and %q of namespace %s as backends: add them",
-			p.title(object), p.stable, p.canary, p.namespace)
-	}
-	return v, problem
-}
-
-// taken reports whether a rule of the user has the name.
-func (v view) taken(name string) bool {
-	return slices.ContainsFunc(objects.Entries(v.others), func(m map[string]any) bool { return text(m["name"]) == name })
-}
-
-// sorted looks at one rule's backends.
-func (p plan) sorted(m map[string]any, namespace string, c traffic.Claim) rule {
-	r := rule{whole: m, namespace: namespace, extras: map[string][]map[string]any{}}
-	for _, b := range objects.Entries(m["backendRefs"]) {
-		name := text(b["name"])
-		switch {
-		case p.is(p.stable, b, namespace):
-			r.stable = append(r.stable, b)
-		case p.is(p.canary, b, namespace):
-			r.canary = append(r.canary, b)
-		case p.is(name, b, namespace) && (slices.Contains(c.Extras, name) || traffic.IsExperiment(p.name, name)):
-			r.extras[name] = append(r.extras[name], b)
-		}
-	}
-	return r
-}
-
-// is reports whether the backend is the rollout's Service. One that names no namespace
-// means the route's.
-func (p plan) is(service string, backend map[string]any, routeNamespace string) bool {
-	namespace, named := backend["namespace"].(string)
-	if !named {
-		namespace = routeNamespace
-	}
-	backendGroup, _ := backend["group"].(string)
-	kind, named := backend["kind"].(string)
-	return backendGroup == "" && (!named || kind == "Service") && namespace == p.namespace && backend["name"] == service
-}
-
-func (p plan) title(object map[string]any) string {
-	name, _, _ := unstructured.NestedString(object, "metadata", "name")
-	return p.ref(name).String()
 }
 
 // sum adds up the weights of one side's backends; a backend without one has 1.

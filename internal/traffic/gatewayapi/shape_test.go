@@ -94,7 +94,7 @@ func (r shaper) backend(service string, weight int64) map[string]any {
 }
 
 // rule holds both roles, and some foreign backends.
-func (r shaper) rule() map[string]any {
+func (r shaper) rule(k *kind) map[string]any {
 	list := []any{r.backend("stable", 100), r.backend("canary", 0)}
 	for i := range r.IntN(3) {
 		foreign := r.backend(fmt.Sprintf("foreign-%d", i), r.Int64N(200))
@@ -110,19 +110,28 @@ func (r shaper) rule() map[string]any {
 	if r.chance(2) {
 		rule["name"] = fmt.Sprintf("main-%d", r.IntN(1000))
 	}
-	if r.chance(2) {
-		rule["matches"] = r.matches()
+	if k.requests() && r.chance(2) {
+		rule["matches"] = r.matches(k)
 	}
-	if r.chance(3) {
+	if k.requests() && r.chance(3) {
 		rule["filters"] = []any{map[string]any{"type": "RequestHeaderModifier", "requestHeaderModifier": r.fields(map[string]any{}, 1)}}
 	}
 	return r.fields(rule, 2)
 }
 
-func (r shaper) matches() (list []any) {
+func (r shaper) matches(k *kind) (list []any) {
 	for range 1 + r.IntN(2) {
 		m := r.fields(map[string]any{}, 1)
-		if r.chance(2) {
+		switch {
+		case r.chance(2):
+		case k.name == "GRPCRoute":
+			m["method"] = r.fields(map[string]any{}, 1)
+			for _, key := range []string{"type", "service", "method"} {
+				if r.chance(2) {
+					m["method"].(map[string]any)[key] = map[string]string{"type": exact, "service": r.pick("a", "cart"), "method": r.pick("b", "Get")}[key]
+				}
+			}
+		default:
 			m["path"] = map[string]any{"type": r.pick("Exact", "PathPrefix"), "value": r.pick("/", "/a", "/cart", "/cart/x")}
 		}
 		if r.chance(3) {
@@ -142,16 +151,16 @@ func (r shaper) foreign(i int) map[string]any {
 	return rule
 }
 
-func (r shaper) route(name string) *unstructured.Unstructured {
+func (r shaper) route(k *kind, name string) *unstructured.Unstructured {
 	var rules []any
 	for range 1 + r.IntN(2) {
-		rules = append(rules, r.rule())
+		rules = append(rules, r.rule(k))
 	}
 	for i := range r.IntN(3) {
 		rules = append(rules, r.foreign(i))
 	}
 	u := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "gateway.networking.k8s.io/v1", "kind": kindRoute,
+		"apiVersion": Options{}.gvk(k).GroupVersion().String(), "kind": k.name,
 		"metadata": map[string]any{"name": name, "namespace": "shop"},
 		"spec":     r.fields(map[string]any{"rules": r.shuffled(rules)}, 3),
 	}}
@@ -164,17 +173,14 @@ func (r shaper) route(name string) *unstructured.Unstructured {
 	return u
 }
 
-func shape(rnd *rand.Rand) []*unstructured.Unstructured {
-	r := shaper{rnd}
-	return []*unstructured.Unstructured{r.route("web"), r.route("api")}
-}
-
 func TestTheShapesAreHealthy(t *testing.T) {
-	for seed := range uint64(50) {
-		w := cluster(shape(rand.New(rand.NewPCG(seed, 2)))...)
-		o, err := New(w, w, Options{}).Observe(t.Context(), target(`{httpRoutes: [{name: web}, {name: api}]}`))
-		if err != nil || o.Problem != "" {
-			t.Errorf("seed %d: %v %s", seed, err, o.Problem)
+	for name, c := range contracts {
+		for seed := range uint64(50) {
+			w := cluster(c.shape(rand.New(rand.NewPCG(seed, 2)))...)
+			o, err := New(w, w, Options{}).Observe(t.Context(), target(c.section))
+			if err != nil || o.Problem != "" {
+				t.Errorf("%s, seed %d: %v %s", name, seed, err, o.Problem)
+			}
 		}
 	}
 }

@@ -22,15 +22,15 @@ const (
 	followed
 )
 
-// readStatus looks at status.parents. A condition that is False for the route's present
+// status looks at status.parents. A condition that is False for the route's present
 // generation is a problem; one for an older generation says nothing about this one.
-func readStatus(object map[string]any, p plan) (pr proof, problem string) {
-	v, _, _ := unstructured.NestedFieldNoCopy(object, "status", "parents")
+func (p place) status() (pr proof, problem string) {
+	v, _, _ := unstructured.NestedFieldNoCopy(p.object, "status", "parents")
 	parents := objects.Entries(v)
 	if len(parents) == 0 {
 		return silent, ""
 	}
-	meta, _, _ := unstructured.NestedFieldNoCopy(object, "metadata", "generation")
+	meta, _, _ := unstructured.NestedFieldNoCopy(p.object, "metadata", "generation")
 	generation, _ := traffic.Parts(meta)
 	pr = followed
 	for _, parent := range parents {
@@ -42,7 +42,7 @@ func readStatus(object map[string]any, p plan) (pr proof, problem string) {
 				continue
 			}
 			if c["status"] == "False" && problem == "" {
-				problem = fmt.Sprintf("%s: %s says %s is False, %s: %s", p.title(object), parentName(parent), kind,
+				problem = fmt.Sprintf("%s: %s says %s is False, %s: %s", p.title(), parentName(parent), kind,
 					text(c["reason"]), text(c["message"]))
 			}
 			met[kind] = c["status"] == "True"

@@ -15,6 +15,8 @@ import (
 )
 
 // The published router takes any rule for its own whose only backend is the canary.
+//
+// Covers: traffic edge 186.
 func TestWhoseARuleIs(t *testing.T) {
 	const (
 		both   = "backendRefs: [{name: stable, weight: 100}, {name: canary, weight: 0}]"
@@ -24,7 +26,8 @@ func TestWhoseARuleIs(t *testing.T) {
 		rule string
 		ours bool
 	}{
-		"a rule with the name of a managed route is ours":                  {"name: hdr, " + both, true},
+		"a header rule as the published router writes it is ours":          {"name: hdr, " + canary, true},
+		"a mirror rule whose claim was lost is ours":                       {"name: hdr, filters: [{type: RequestMirror, requestMirror: {backendRef: {name: canary}}}], " + both, true},
 		"a second one as the published router writes it is ours":           {"name: hdr-1, " + canary, true},
 		"a second one with other backends is the user's":                   {"name: hdr-1, " + both, false},
 		"a preview rule is the user's":                                     {"name: preview, " + canary, false},

@@ -1,6 +1,7 @@
 package istio
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -365,7 +366,21 @@ func TestTheAPIVersionIsAnOption(t *testing.T) {
 	if _, err := New(w, w, o).Apply(t.Context(), target(v1alpha1.IstioVirtualService{}), thirty()); err != nil {
 		t.Error(err)
 	}
-	if got := o.Kinds()[1].String(); got != "networking.istio.io/v1, Kind=DestinationRule" {
+	if got := o.Kinds(subsetTarget())[1].String(); got != "networking.istio.io/v1, Kind=DestinationRule" {
 		t.Error(got)
+	}
+}
+
+func TestWithoutSubsetsNoDestinationRuleIsWatched(t *testing.T) {
+	for sentence, c := range map[string]struct {
+		target traffic.Target
+		want   string
+	}{
+		"by Services": {hostTarget(), "[networking.istio.io/v1alpha3, Kind=VirtualService]"},
+		"by subsets":  {subsetTarget(), "[networking.istio.io/v1alpha3, Kind=VirtualService networking.istio.io/v1alpha3, Kind=DestinationRule]"},
+	} {
+		if got := fmt.Sprint(Options{}.Kinds(c.target)); got != c.want {
+			t.Errorf("%s: %s", sentence, got)
+		}
 	}
 }

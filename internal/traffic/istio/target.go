@@ -69,9 +69,14 @@ func Objects(t traffic.Target) []traffic.Ref {
 	return planOf(t).objects()
 }
 
-// Kinds lists the kinds to watch, with the API version of the options.
-func (o Options) Kinds() []schema.GroupVersionKind {
-	return []schema.GroupVersionKind{o.kind(kindService), o.kind(kindRule)}
+// Kinds lists the kinds to watch for a target, with the API version of the options. Without
+// subsets that is no DestinationRule, so the cluster need not serve them.
+func (o Options) Kinds(t traffic.Target) []schema.GroupVersionKind {
+	list := []schema.GroupVersionKind{o.kind(kindService)}
+	if Uses(t.Routing) && t.Routing.Istio.DestinationRule != nil {
+		list = append(list, o.kind(kindRule))
+	}
+	return list
 }
 
 func (o Options) kind(kind string) schema.GroupVersionKind {

@@ -45,8 +45,10 @@ func Objects(t traffic.Target) []traffic.Ref {
 	return planOf(t).Refs()
 }
 
-// Kinds lists the kinds to watch.
-func (Options) Kinds() []schema.GroupVersionKind { return []schema.GroupVersionKind{ingress} }
+// Kinds lists the kinds to watch for a target.
+func (Options) Kinds(traffic.Target) []schema.GroupVersionKind {
+	return []schema.GroupVersionKind{ingress}
+}
 
 func planOf(t traffic.Target) objects.Plan {
 	p := objects.Plan{By: "with ingress-nginx", Total: traffic.DefaultTotal, Refuse: objects.WeightsOnly}

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
 )
 
@@ -50,6 +51,9 @@ type Fixture struct {
 	// Bare says that the Objects, and what the zero split leaves, do not carry a split yet: no
 	// wanted one is observed there.
 	Bare bool
+	// Matches are two matches of mirror routes that the adapter takes, the first of them for
+	// every rule of Objects; default GET, and a path's prefix with two headers.
+	Matches []v1alpha1.RouteMatch
 	// Shape makes other objects for the same target, shaped at random, under the rules
 	// for Objects; nil where there is nothing to shape.
 	Shape func(*rand.Rand) []*unstructured.Unstructured

@@ -81,7 +81,7 @@ func (w *world) random(r *rand.Rand) traffic.Split {
 		case kind == 0 && w.Headers:
 			s.Headers = append(s.Headers, w.header(n, randomHeaders(r)...))
 		case kind == 1 && w.Mirrors:
-			s.Mirrors = append(s.Mirrors, w.mirror(n, randomPercent(r), randomMatches(r)...))
+			s.Mirrors = append(s.Mirrors, w.mirror(n, randomPercent(r), w.randomMatches(r)...))
 		}
 	}
 	return s
@@ -106,8 +106,9 @@ func randomText(r *rand.Rand) v1alpha1.StringMatch {
 }
 
 // randomMatches always has one that any route can meet.
-func randomMatches(r *rand.Rand) []v1alpha1.RouteMatch {
-	list := []v1alpha1.RouteMatch{gets}
+func (w *world) randomMatches(r *rand.Rand) []v1alpha1.RouteMatch {
+	usual, _ := w.matches()
+	list := []v1alpha1.RouteMatch{usual}
 	for range r.IntN(3) {
 		var m v1alpha1.RouteMatch
 		if r.IntN(2) == 0 {

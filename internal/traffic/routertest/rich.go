@@ -60,12 +60,23 @@ var (
 	beta  = headerMatch("x-beta", v1alpha1.StringMatch{Exact: "1"})
 	agent = headerMatch("x-agent", v1alpha1.StringMatch{Prefix: "a.b*"})
 	trial = headerMatch("x-trial", v1alpha1.StringMatch{Regex: "^(a|b)$"})
-	gets  = v1alpha1.RouteMatch{Method: &v1alpha1.StringMatch{Exact: "GET"}}
-	cart  = v1alpha1.RouteMatch{
+)
+
+var httpMatches = []v1alpha1.RouteMatch{
+	{Method: &v1alpha1.StringMatch{Exact: "GET"}},
+	{
 		Path:    &v1alpha1.StringMatch{Prefix: "/cart"},
 		Headers: map[string]v1alpha1.StringMatch{"x-beta": {Exact: "1"}, "x-team": {Prefix: "a"}},
+	},
+}
+
+// matches are what mirror routes ask for: the first is met everywhere.
+func (f Fixture) matches() (usual, narrow v1alpha1.RouteMatch) {
+	if len(f.Matches) == 2 {
+		return f.Matches[0], f.Matches[1]
 	}
-)
+	return httpMatches[0], httpMatches[1]
+}
 
 // most is a split with everything that the adapter carries.
 func (w *world) most() traffic.Split {
@@ -77,7 +88,8 @@ func (w *world) most() traffic.Split {
 		s.Headers = []v1alpha1.SetHeaderRoute{w.header(0, beta, agent), w.header(2, trial)}
 	}
 	if w.Mirrors {
-		s.Mirrors = []v1alpha1.SetMirrorRoute{w.mirror(1, part(40), gets, cart)}
+		usual, narrow := w.matches()
+		s.Mirrors = []v1alpha1.SetMirrorRoute{w.mirror(1, part(40), usual, narrow)}
 	}
 	return s
 }
@@ -195,6 +207,7 @@ func mirrorsComeAndGo(ctx context.Context, f Fixture) error {
 	if !f.Mirrors {
 		return nil
 	}
+	usual, narrow := f.matches()
 	return walk(ctx, f, func(w *world) []traffic.Split {
 		at := func(percent int32, list ...v1alpha1.SetMirrorRoute) traffic.Split {
 			s := w.split(w.weight(percent))
@@ -202,8 +215,8 @@ func mirrorsComeAndGo(ctx context.Context, f Fixture) error {
 			return s
 		}
 		return []traffic.Split{
-			at(0, w.mirror(1, nil, gets)), at(5, w.mirror(1, part(35), gets)), at(50, w.mirror(1, part(100), cart, gets)),
-			at(50, w.mirror(0, part(0), gets), w.mirror(2, nil, cart)), at(20, w.mirror(2, nil, cart)), {}, at(20, w.mirror(1, part(1), gets)), at(20),
+			at(0, w.mirror(1, nil, usual)), at(5, w.mirror(1, part(35), usual)), at(50, w.mirror(1, part(100), narrow, usual)),
+			at(50, w.mirror(0, part(0), usual), w.mirror(2, nil, narrow)), at(20, w.mirror(2, nil, narrow)), {}, at(20, w.mirror(1, part(1), usual)), at(20),
 		}
 	})
 }
@@ -243,7 +256,12 @@ func (w *world) impossible() map[string]traffic.Split {
 		"weights of another total":               traffic.Two(w.Total*10, 30, traffic.Destination{}, traffic.Destination{}),
 		"an extra destination without a Service": extras(extra("")),
 		"a header route that nobody listed":      headers(v1alpha1.SetHeaderRoute{Name: "stranger", Match: []v1alpha1.HeaderRoutingMatch{beta}}),
-		"a mirror route that nobody listed":      mirrors(v1alpha1.SetMirrorRoute{Name: "stranger", Match: []v1alpha1.RouteMatch{gets}}),
+		"a mirror route that nobody listed":      mirrors(v1alpha1.SetMirrorRoute{Name: "stranger", Match: httpMatches[:1]}),
+	}
+	if listed := w.Target.Routing != nil && len(w.Target.Routing.ManagedRoutes) > 0; listed && !w.Headers {
+		all["a header route"] = headers(w.header(0, beta))
+	} else if listed && !w.Mirrors {
+		all["a mirror route"] = mirrors(w.mirror(0, nil, httpMatches[0]))
 	}
 	if w.Extras {
 		all["an extra destination twice"] = extras(extra("exp-a"), extra("exp-a"))

@@ -57,8 +57,10 @@ func (o Options) Objects(t traffic.Target) []traffic.Ref {
 	return o.plan(t).Refs()
 }
 
-// Kinds lists the kinds to watch.
-func (o Options) Kinds() []schema.GroupVersionKind { return []schema.GroupVersionKind{o.gvk()} }
+// Kinds lists the kinds to watch for a target.
+func (o Options) Kinds(traffic.Target) []schema.GroupVersionKind {
+	return []schema.GroupVersionKind{o.gvk()}
+}
 
 func (o Options) gvk() schema.GroupVersionKind {
 	return schema.GroupVersionKind{Group: group, Version: cmp.Or(o.Version, asText), Kind: kind}

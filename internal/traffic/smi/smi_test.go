@@ -161,7 +161,7 @@ func TestVersions(t *testing.T) {
 	}
 	for _, v := range []string{"", "v1alpha1", "v1alpha2", "v1alpha3"} {
 		o := Options{Version: v}
-		if err := o.Check(); err != nil || len(o.Kinds()) != 1 || len(o.Objects(target(v1alpha1.SMITrafficRouting{}))) != 1 {
+		if err := o.Check(); err != nil || len(o.Kinds(traffic.Target{})) != 1 || len(o.Objects(target(v1alpha1.SMITrafficRouting{}))) != 1 {
 			t.Errorf("%s: %v", v, err)
 		}
 	}

@@ -103,7 +103,7 @@ func TestAnotherGroup(t *testing.T) {
 	if got := o.Objects(f.Target); len(got) != 1 || got[0].Group != "traefik.containo.us" || Options.Objects(Options{}, traffic.Target{}) != nil {
 		t.Errorf("objects %v", got)
 	}
-	if k := o.Kinds(); len(k) != 1 || k[0].Version != "v1alpha2" {
+	if k := o.Kinds(traffic.Target{}); len(k) != 1 || k[0].Version != "v1alpha2" {
 		t.Errorf("kinds %v", k)
 	}
 }
