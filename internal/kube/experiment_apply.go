@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -156,43 +155,14 @@ func (e *Experiments) createService(ctx context.Context, s *ExperimentSeen, a ex
 	if err != nil {
 		return err
 	}
+	ports, err := e.ports(ctx, s.Experiment, &rs.Spec.Template.Spec)
+	if err != nil {
+		return err
+	}
 	svc := &corev1.Service{ObjectMeta: s.meta(a.Name, a.Template),
-		Spec: corev1.ServiceSpec{Selector: union(rs.Spec.Template.Labels, nil), Ports: portsOf(&rs.Spec.Template.Spec)}}
+		Spec: corev1.ServiceSpec{Selector: union(rs.Spec.Template.Labels, nil), Ports: ports}}
 	there := &corev1.Service{}
 	return e.create(ctx, svc, there, func() bool { return s.owns(there) && there.Annotations[templateKeyOf] == a.Template })
-}
-
-// portsOf opens every container port once. Several need names, which the API server does
-// not make up.
-func portsOf(pod *corev1.PodSpec) (ports []corev1.ServicePort) {
-	type open struct {
-		port     int32
-		protocol corev1.Protocol
-	}
-	seen, names := map[open]bool{}, map[string]bool{}
-	for _, c := range pod.Containers {
-		for _, p := range c.Ports {
-			if p.Protocol == "" {
-				p.Protocol = corev1.ProtocolTCP
-			}
-			o := open{p.ContainerPort, p.Protocol}
-			if seen[o] {
-				continue
-			}
-			seen[o] = true
-			if names[p.Name] {
-				p.Name = ""
-			}
-			names[p.Name] = p.Name != ""
-			ports = append(ports, corev1.ServicePort{Name: p.Name, Protocol: p.Protocol, Port: p.ContainerPort, TargetPort: intstr.FromInt32(p.ContainerPort)})
-		}
-	}
-	for i := range ports {
-		if p := &ports[i]; p.Name == "" && len(ports) > 1 {
-			p.Name = fmt.Sprintf("%s-%d", map[corev1.Protocol]string{corev1.ProtocolTCP: "tcp", corev1.ProtocolUDP: "udp", corev1.ProtocolSCTP: "sctp"}[p.Protocol], p.Port)
-		}
-	}
-	return ports
 }
 
 // pointService makes a Service select another ReplicaSet's pods, and those only.
@@ -205,6 +175,10 @@ func (e *Experiments) pointService(ctx context.Context, s *ExperimentSeen, a exp
 	if svc == nil {
 		return fmt.Errorf("no service is named %q", a.Name)
 	}
+	ports, err := e.ports(ctx, s.Experiment, &rs.Spec.Template.Spec)
+	if err != nil {
+		return err
+	}
 	selector := map[string]any{}
 	for k := range svc.Spec.Selector {
 		selector[k] = nil
@@ -214,7 +188,7 @@ func (e *Experiments) pointService(ctx context.Context, s *ExperimentSeen, a exp
 	}
 	return mergePatch(ctx, e.Writer, svc, map[string]any{
 		"metadata": at(svc, map[string]any{}),
-		"spec":     map[string]any{"selector": selector, "ports": portsOf(&rs.Spec.Template.Spec)},
+		"spec":     map[string]any{"selector": selector, "ports": ports},
 	})
 }
 

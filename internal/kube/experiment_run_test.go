@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -152,6 +154,36 @@ func TestPortsOfAnExperimentsService(t *testing.T) {
 			var got []string
 			for _, p := range portsOf(&corev1.PodSpec{Containers: []corev1.Container{{}, {Ports: c.ports}}}) {
 				got = append(got, p.Name+"/"+string(p.Protocol)+"/"+p.TargetPort.String())
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// The route that leads to an experiment is a copy of the canary's, port included.
+func TestAnExperimentsServiceHasThePortsOfTheCanaryService(t *testing.T) {
+	own := []corev1.ServicePort{{Name: "http", Protocol: "TCP", Port: 8080, TargetPort: intstr.FromInt32(8080)}}
+	for name, c := range map[string]struct {
+		own, theirs []corev1.ServicePort
+		want        []string
+	}{
+		"none":                {own, nil, []string{"http 8080/TCP→8080"}},
+		"the same":            {own, []corev1.ServicePort{{Port: 8080, Protocol: "TCP", TargetPort: intstr.FromString("http")}}, []string{"http 8080/TCP→8080"}},
+		"another":             {own, []corev1.ServicePort{{Name: "web", Port: 80, Protocol: "TCP", TargetPort: intstr.FromString("http"), NodePort: 30080}}, []string{"http 8080/TCP→8080", "web 80/TCP→http"}},
+		"of the same name":    {own, []corev1.ServicePort{{Name: "http", Port: 80, Protocol: "TCP", TargetPort: intstr.FromInt32(8080)}}, []string{"http 8080/TCP→8080", "http-80 80/TCP→8080"}},
+		"without a name":      {own, []corev1.ServicePort{{Port: 80, Protocol: "TCP", TargetPort: intstr.FromInt32(8080)}}, []string{"http 8080/TCP→8080", "tcp-80 80/TCP→8080"}},
+		"of another protocol": {own, []corev1.ServicePort{{Port: 8080, Protocol: "UDP", TargetPort: intstr.FromInt32(8080)}}, []string{"http 8080/TCP→8080", "udp-8080 8080/UDP→8080"}},
+		"neither has a name":  {[]corev1.ServicePort{{Port: 8080, Protocol: "TCP", TargetPort: intstr.FromInt32(8080)}}, []corev1.ServicePort{{Port: 80, Protocol: "TCP", TargetPort: intstr.FromInt32(8080)}}, []string{"tcp-8080 8080/TCP→8080", "tcp-80 80/TCP→8080"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for _, p := range withNames(append(slices.Clone(c.own), besides(c.own, c.theirs)...)) {
+				got = append(got, fmt.Sprintf("%s %d/%s→%s", p.Name, p.Port, p.Protocol, p.TargetPort.String()))
+				if p.NodePort != 0 {
+					t.Errorf("%s asks for the node port of another Service", p.Name)
+				}
 			}
 			if !slices.Equal(got, c.want) {
 				t.Errorf("got %v, want %v", got, c.want)

@@ -148,3 +148,45 @@ func TestARestartKeepsToTheDisruptionBudget(t *testing.T) {
 		}
 	}
 }
+
+// The canary's port in a route, 80, is not one of the containers', 8080: what is copied from
+// there for an experiment has to lead to its pods all the same.
+func TestAnExperimentOfAnHTTPRouteIsServed(t *testing.T) {
+	t.Parallel()
+	ns := space(t)
+	host := ns + ".route.example"
+	apply(t, ns, web(`
+    canary:
+      stableService: web-stable
+      canaryService: web-canary
+      trafficRouting: {plugins: {argoproj-labs/gatewayAPI: {httpRoute: web, namespace: `+ns+`}}}
+      steps:
+      - experiment: {templates: [{name: candidate, specRef: canary, weight: 10}]}
+      - pause: {}
+`)+services+`
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web}
+spec:
+  parentRefs: [{name: gateway}]
+  hostnames: [`+host+`]
+  rules:
+  - backendRefs: [{name: web-stable, port: 80, weight: 100}, {name: web-canary, port: 80, weight: 0}]
+`)
+	await(t, ns, "web", 30*time.Second, inPhase(v1alpha1.RolloutPhaseHealthy))
+	setImage(t, ns, "web", "penstock/demo:v2")
+	route := object("gateway.networking.k8s.io", "v1", "HTTPRoute")
+	route.SetNamespace(ns)
+	route.SetName("web")
+	within(t, time.Minute, func() error {
+		followed(t, host, route)
+		if got := routeWeights(t, route, "rules", "backendRefs"); got != "90 0 10" {
+			return fmt.Errorf("the HTTPRoute says %s, want 90 0 10", got)
+		}
+		return nil
+	})
+	if seen := send(t, host, 200); seen["v2"] < 19 || seen["v2"] > 21 {
+		t.Errorf("of 200 requests at 10 %% the versions answered %v", seen)
+	}
+}
