@@ -43,6 +43,9 @@ func (r *Runs) Observe(ctx context.Context, key loop.Key, now time.Time) (RunSee
 	}
 	facts := r.Pool.facts(key, run.UID)
 	status := run.Status
+	if status.StartedAt == nil {
+		status.StartedAt = facts.began
+	}
 	for _, o := range facts.arrived {
 		// The moment of arrival counts, however long the status write may take.
 		status = analysis.Fold(status, run.Spec, []analysis.Outcome{o.Outcome}, o.at)
@@ -51,7 +54,7 @@ func (r *Runs) Observe(ctx context.Context, key loop.Key, now time.Time) (RunSee
 		Now: now, Spec: run.Spec, Status: status, Deleting: run.DeletionTimestamp != nil,
 		SecretsErr: facts.secretsErr, Busy: facts.busy,
 	}}
-	if run.Status.StartedAt != nil || run.Status.Phase.Completed() {
+	if status.StartedAt != nil || run.Status.Phase.Completed() {
 		return seen, nil
 	}
 	// What would fail at the first measurement, perhaps hours later, is found now.
@@ -71,12 +74,17 @@ func (*Runs) Decide(s RunSeen) analysis.Plan { return analysis.Decide(s.Snapshot
 
 // Apply starts measurements and returns at once.
 func (r *Runs) Apply(ctx context.Context, s RunSeen, p analysis.Plan) error {
+	run := *s.Run // with what is held back, which no measurement must miss
+	run.Status = p.Status
+	if s.Run.Status.StartedAt == nil && !run.Status.Phase.Completed() {
+		r.Pool.begin(client.ObjectKeyFromObject(&run), run.UID, run.Status.StartedAt)
+	}
 	for _, a := range p.Actions {
 		switch a := a.(type) {
 		case analysis.Measure:
-			r.Pool.start(job{run: s.Run, index: a.Index, name: a.Metric, token: a.Token, number: next(&s.Snapshot.Status, a.Metric)})
+			r.Pool.start(job{run: &run, index: a.Index, name: a.Metric, token: a.Token, number: next(&s.Snapshot.Status, a.Metric)})
 		case analysis.Stop:
-			r.Pool.start(job{run: s.Run, index: a.Index, name: a.Metric, token: a.Token, stop: true})
+			r.Pool.start(job{run: &run, index: a.Index, name: a.Metric, token: a.Token, stop: true})
 		case analysis.Delete:
 			err := r.Writer.Delete(ctx, s.Run, client.Preconditions{UID: &s.Run.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
 			if client.IgnoreNotFound(err) != nil {
@@ -104,8 +112,7 @@ func (r *Runs) Explain(s RunSeen, p analysis.Plan) loop.Outcome {
 	before, after := &v1alpha1.AnalysisRun{Status: s.Run.Status}, &v1alpha1.AnalysisRun{Status: p.Status}
 	before.ObjectMeta, after.ObjectMeta = identity(s.Run), identity(s.Run)
 	o := loop.Outcome{Before: before, After: after, Wake: p.Wake}
-	// That it has begun is written with the first measurement, if that comes soon.
-	o.Minor = s.Run.Status.Phase == "" && p.Status.Phase == v1alpha1.AnalysisPhaseRunning && len(p.Notes) == 0 && len(p.Status.MetricResults) == 0
+	o.Minor = analysis.Minor(&before.Status, &after.Status) && len(p.Notes) == 0
 	key, uid := client.ObjectKeyFromObject(s.Run), s.Run.UID
 	o.Persisted = func() { r.Pool.drop(key, uid, s.folded) }
 	for _, a := range p.Actions {

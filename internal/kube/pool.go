@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -61,6 +62,7 @@ type inHand struct {
 	uid        types.UID
 	ctx        context.Context
 	cancel     context.CancelFunc
+	began      *metav1.Time // of the run, also while that is not persisted
 	busy       map[string]bool
 	arrived    []arrival
 	secretsErr string
@@ -134,7 +136,16 @@ func (p *Pool) facts(key loop.Key, uid types.UID) inHand {
 	for k := range h.busy {
 		busy[k] = true
 	}
-	return inHand{uid: uid, busy: busy, arrived: slices.Clone(h.arrived), secretsErr: h.secretsErr}
+	return inHand{uid: uid, began: h.began, busy: busy, arrived: slices.Clone(h.arrived), secretsErr: h.secretsErr}
+}
+
+// begin keeps when a run began.
+func (p *Pool) begin(key loop.Key, uid types.UID, at *metav1.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if h := p.of(key, uid); h.began == nil {
+		h.began = at
+	}
 }
 
 // drop forgets the first n outcomes, which are persisted.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -274,6 +275,44 @@ func TestRunIsMeasuredOutsideThePass(t *testing.T) {
 	}
 	if events := strings.Join(w.told(), "\n"); strings.Count(events, "AnalysisRunSuccessful") != 1 {
 		t.Errorf("events:\n%s", events)
+	}
+}
+
+// The status of a run that goes well is written every few seconds, however often it
+// measures; bad news comes at once, with everything before it.
+func TestGoodMeasurementsAreWrittenTogether(t *testing.T) {
+	run := analysisRun("rate")
+	run.Spec.Metrics[0].Count, run.Spec.Metrics[0].Interval = ptr(intstr.FromInt32(10)), "1s"
+	run.Spec.Metrics[0].FailureLimit = ptr(intstr.FromInt32(1))
+	next := 1.0
+	w, _, woken := measuring(t, run, func(context.Context, metric.Request) (metric.Result, error) { return value(next) })
+	began := w.now
+	var written []int
+	for second := range 9 {
+		if second == 7 {
+			next = 0
+		}
+		w.runPass()
+		receive(t, woken)
+		w.runPass()
+		n := 0
+		if st := w.run().Status; len(st.MetricResults) > 0 {
+			n = len(st.MetricResults[0].Measurements)
+		}
+		written = append(written, n)
+		w.now = w.now.Add(time.Second)
+	}
+	if want := []int{0, 0, 0, 0, 4, 4, 4, 8, 9}; !slices.Equal(written, want) {
+		t.Errorf("in the status were, second by second, %v measurements, want %v", written, want)
+	}
+	st := w.run().Status
+	if st.Phase != v1alpha1.AnalysisPhaseFailed || !st.StartedAt.Time.Equal(began) {
+		t.Errorf("began at %v, want %v: %+v", st.StartedAt, began, st)
+	}
+	for i, m := range st.MetricResults[0].Measurements {
+		if want := began.Add(time.Duration(i) * time.Second); !m.StartedAt.Time.Equal(want) {
+			t.Errorf("measurement %d began at %v, want %v", i, m.StartedAt, want)
+		}
 	}
 }
 
