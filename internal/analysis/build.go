@@ -11,8 +11,8 @@ import (
 
 // BuildInput is what an AnalysisRun of a Rollout is made from.
 type BuildInput struct {
-	// Rollout is the Rollout as decoded JSON, for args that point into it.
-	Rollout map[string]any
+	// Rollout is the Rollout, for args that point into it.
+	Rollout Tree
 	// Analysis names the templates and gives the args; Templates holds every template
 	// that it names, directly or not.
 	Analysis  v1alpha1.RolloutAnalysis
@@ -26,6 +26,16 @@ type BuildInput struct {
 	Step       int32
 	Revision   int64
 	InstanceID string
+}
+
+// Tree gives an object as decoded JSON, when somebody asks for it: few do. Nil is an empty one.
+type Tree func() map[string]any
+
+func (t Tree) whole() map[string]any {
+	if t == nil {
+		return nil
+	}
+	return t()
 }
 
 // Build makes a run: its spec, labels and annotations. Name, namespace and owner are
@@ -126,7 +136,7 @@ func argOf(in BuildInput, a v1alpha1.AnalysisRunArgument) (string, error) {
 	case from != nil && from.PodTemplateHashValue != nil && *from.PodTemplateHashValue == v1alpha1.Latest:
 		return in.Latest, nil
 	case from != nil && from.FieldRef != nil:
-		return fieldRef(in.Rollout, from.FieldRef.FieldPath)
+		return fieldRef(in.Rollout.whole(), from.FieldRef.FieldPath)
 	}
 	return expand(a.Name, a.Value, in.Rollout)
 }
@@ -142,7 +152,7 @@ func mergeArgs(in BuildInput, args []v1alpha1.Argument, supplied map[string]stri
 		case ok && (v != "" || a.Value == nil && a.ValueFrom == nil):
 			a.Value, a.ValueFrom = &v, nil
 		case a.ValueFrom != nil && a.ValueFrom.FieldRef != nil:
-			v, err := fieldRef(in.Rollout, a.ValueFrom.FieldRef.FieldPath)
+			v, err := fieldRef(in.Rollout.whole(), a.ValueFrom.FieldRef.FieldPath)
 			if err != nil && (!early || err == errNotMetadata) {
 				return nil, fmt.Errorf("args.%s: %w", a.Name, err)
 			}
@@ -173,7 +183,7 @@ func metadataOf(in BuildInput) (labels, annotations map[string]string) {
 	annotations = map[string]string{v1alpha1.RevisionAnnotation: strconv.FormatInt(in.Revision, 10)}
 	maps.Copy(labels, in.Analysis.AnalysisRunMetadata.Labels)
 	maps.Copy(annotations, in.Analysis.AnalysisRunMetadata.Annotations)
-	var selector any = in.Rollout
+	var selector any = in.Rollout.whole()
 	for _, k := range []string{"spec", "selector", "matchLabels"} {
 		m, _ := selector.(map[string]any)
 		selector = m[k]

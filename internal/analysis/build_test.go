@@ -17,13 +17,13 @@ const rolloutJSON = `{
   "template":{"metadata":{"labels":{"version":"v2"}},"spec":{"containers":[{"name":"c","image":"shop/web:2"}]}}},
  "status":{"pauseConditions":[{"reason":"CanaryPauseStep"}],"abort":false}}`
 
-func aRollout(t testing.TB) map[string]any {
+func aRollout(t testing.TB) Tree {
 	t.Helper()
 	var r map[string]any
 	if err := json.Unmarshal([]byte(rolloutJSON), &r); err != nil {
 		t.Fatal(err)
 	}
-	return r
+	return func() map[string]any { return r }
 }
 
 type templates map[string]v1alpha1.AnalysisTemplateSpec
@@ -269,7 +269,7 @@ func FuzzExpand(f *testing.F) {
 		if err == nil && !strings.Contains(text, ".Rollout") && got != text {
 			t.Errorf("%q became %q", text, got)
 		}
-		if _, err := fieldRef(rollout, text); err == nil && text == "" {
+		if _, err := fieldRef(rollout(), text); err == nil && text == "" {
 			t.Error("the whole Rollout is a value")
 		}
 	})

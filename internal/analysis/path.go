@@ -104,7 +104,7 @@ func printed(v any) (text string, ok bool) {
 // expand replaces every {{ .Rollout.… }} of an arg's value by what the path leads to in
 // the Rollout. Names match without regard to case, so that the field names of the Go
 // types work: .Rollout.Spec.Template.Spec.Containers.0.Image. Other braces stay.
-func expand(arg, text string, rollout map[string]any) (string, error) {
+func expand(arg, text string, rollout Tree) (string, error) {
 	var b strings.Builder
 	for {
 		before, after, found := strings.Cut(text, "{{")
@@ -116,7 +116,7 @@ func expand(arg, text string, rollout map[string]any) (string, error) {
 		path := strings.TrimSpace(strings.Trim(strings.TrimSpace(tag), "-"))
 		switch {
 		case closed && (path == ".Rollout" || strings.HasPrefix(path, ".Rollout.") || strings.HasPrefix(path, ".Rollout[")):
-			value, err := lookup(rollout, path)
+			value, err := lookup(rollout.whole(), path)
 			if err != nil {
 				return "", fmt.Errorf("argument \"%s\": {{ %s }}: %w", arg, path, err)
 			}

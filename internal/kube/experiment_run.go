@@ -37,9 +37,11 @@ func (e *Experiments) buildRun(ctx context.Context, s *ExperimentSeen, a experim
 	args, secrets := arguments(a.Args)
 	in := analysis.BuildInput{Templates: templates, Analysis: v1alpha1.RolloutAnalysis{
 		Templates: names, Args: args, DryRun: x.Spec.DryRun, MeasurementRetention: x.Spec.MeasurementRetention}}
-	if in.Rollout, err = e.subject(ctx, x); err != nil {
+	subject, err := e.subject(ctx, x)
+	if err != nil {
 		return nil, err
 	}
+	in.Rollout = func() map[string]any { return subject }
 	run, err := analysis.Build(in)
 	if err != nil {
 		return nil, hopeless{err}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -155,7 +156,8 @@ func (r *Rollouts) template(ctx context.Context, namespace string, ref v1alpha1.
 
 func buildInput(ro *v1alpha1.Rollout, a v1alpha1.RolloutAnalysis, t analysis.Templates) analysis.BuildInput {
 	return analysis.BuildInput{
-		Rollout: tree(ro), Analysis: a, Templates: t,
+		Rollout:  sync.OnceValue(func() map[string]any { return tree(ro) }),
+		Analysis: a, Templates: t,
 		Revision: number(ro.Annotations), InstanceID: ro.Labels[instanceLabel],
 	}
 }

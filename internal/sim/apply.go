@@ -226,7 +226,7 @@ func (w *World) startRun(x rollout.StartRun) {
 	if a == nil {
 		return // the steps were changed under the plan; the next pass knows
 	}
-	built, err := analysis.Build(analysis.BuildInput{Rollout: asMap(&w.Rollout), Analysis: *a, Templates: w.Templates,
+	built, err := analysis.Build(analysis.BuildInput{Rollout: func() map[string]any { return asMap(&w.Rollout) }, Analysis: *a, Templates: w.Templates,
 		Latest: x.Hash, Stable: x.Stable, Type: string(x.Kind), Step: x.Step, Revision: x.Number})
 	if err != nil {
 		w.broke("analysis run could not be built: " + err.Error())

@@ -195,7 +195,7 @@ func (w *World) startTrialRun(x *trial, a experiment.StartRun) {
 		if an.Name != a.Analysis {
 			continue
 		}
-		built, err := analysis.Build(analysis.BuildInput{Rollout: asMap(&w.Rollout), Templates: w.Templates,
+		built, err := analysis.Build(analysis.BuildInput{Rollout: func() map[string]any { return asMap(&w.Rollout) }, Templates: w.Templates,
 			Analysis: v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: an.TemplateName}}}})
 		if err != nil {
 			w.broke("analysis run of an experiment could not be built: " + err.Error())

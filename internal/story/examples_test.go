@@ -173,7 +173,8 @@ func checkAnalyses(t *testing.T, s *Story) {
 	}
 	for _, in := range sections(s) {
 		analyses++
-		in.Rollout, in.Templates, in.Latest, in.Stable = object, s.Templates, "aaa", "bbb"
+		in.Templates, in.Latest, in.Stable = s.Templates, "aaa", "bbb"
+		in.Rollout = func() map[string]any { return object }
 		if err := analysis.Check(in); err != nil {
 			t.Errorf("%s %d: %v", in.Type, in.Step, err)
 			continue
