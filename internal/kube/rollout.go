@@ -188,7 +188,7 @@ func (r *Rollouts) Explain(s Seen, p rollout.Plan) loop.Outcome {
 	// Only the statuses are to be compared, so nothing else is copied.
 	before, after := &v1alpha1.Rollout{Status: s.Rollout.Status}, &v1alpha1.Rollout{Status: p.Status}
 	before.ObjectMeta, after.ObjectMeta = identity(s.Rollout), identity(s.Rollout)
-	o := loop.Outcome{Before: before, After: after, Wake: p.Wake, Minor: rollout.Minor(&before.Status, &after.Status)}
+	o := loop.Outcome{Before: before, After: after, Wake: p.Wake, Hurried: p.Hurried, Minor: rollout.Minor(&before.Status, &after.Status)}
 	if !s.retry.IsZero() && (o.Wake.IsZero() || s.retry.Before(o.Wake)) {
 		o.Wake = s.retry
 	}

@@ -126,7 +126,7 @@ func (w *Watcher) source(gvk schema.GroupVersionKind) (client.Object, cache.Cach
 }
 
 // routeChanged wakes the Rollouts that name the object, and those that may find it by a
-// selector.
+// selector: first of all, since somebody else may have moved traffic.
 func (w *Watcher) routeChanged(gvk schema.GroupVersionKind, o any) {
 	if gone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
 		o = gone.Obj
@@ -140,7 +140,7 @@ func (w *Watcher) routeChanged(gvk schema.GroupVersionKind, o any) {
 	}
 	base := gvk.Group + "/" + gvk.Kind + "/" + obj.GetNamespace() + "/"
 	for _, name := range []string{obj.GetName(), anyRoute} {
-		w.rollouts(context.Background(), q, client.MatchingFields{routeIndex: base + name})
+		w.rollouts(context.Background(), atTheFront(q), client.MatchingFields{routeIndex: base + name})
 	}
 }
 
@@ -188,10 +188,10 @@ func (w *Watcher) AddRollouts(m manager.Manager, r reconcile.Reconciler, workers
 			w.queue = q
 			return nil
 		}),
-		source.Kind[client.Object](w.Cache, &v1alpha1.Rollout{}, &handler.EnqueueRequestForObject{}),
-		source.Kind[client.Object](w.Cache, &appsv1.ReplicaSet{}, inTurn(owner, w.on(w.orphan))),
-		source.Kind[client.Object](w.Cache, &v1alpha1.AnalysisRun{}, owner, predicate.Funcs{UpdateFunc: verdictChanged}),
-		source.Kind[client.Object](w.Cache, &v1alpha1.Experiment{}, owner, predicate.Funcs{UpdateFunc: experimentChanged}),
+		source.Kind[client.Object](w.Cache, &v1alpha1.Rollout{}, first(&handler.EnqueueRequestForObject{}, askedToAbort)),
+		source.Kind[client.Object](w.Cache, &appsv1.ReplicaSet{}, inTurn(first(owner, podsWereLost), w.on(w.orphan))),
+		source.Kind[client.Object](w.Cache, &v1alpha1.AnalysisRun{}, first(owner, runTurnedBad), predicate.Funcs{UpdateFunc: verdictChanged}),
+		source.Kind[client.Object](w.Cache, &v1alpha1.Experiment{}, first(owner, trialTurnedBad), predicate.Funcs{UpdateFunc: experimentChanged}),
 		source.Kind[client.Object](w.Cache, &corev1.Service{}, w.on(func(ctx context.Context, q queue, o client.Object) {
 			w.rollouts(ctx, q, client.InNamespace(o.GetNamespace()), client.MatchingFields{serviceIndex: o.GetName()})
 		})),

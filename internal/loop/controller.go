@@ -34,6 +34,9 @@ type Outcome struct {
 	// come a little later: many of them are then written at once, together with the next
 	// difference that is not minor, and what is to be told of them is told then.
 	Minor bool
+	// Hurried says that the actions were what counts. The next pass, which is asked for at
+	// once, writes the status: others may be waiting to do something as urgent.
+	Hurried bool
 	// Wake is when to look again without an event; zero means only on events.
 	Wake time.Time
 	// Events are told once the status is written, each once.
@@ -83,6 +86,7 @@ type Controller[S, P any] struct {
 	told  map[Key]map[Event]bool
 	tries map[Key]int
 	held  map[Key]time.Time // since when a minor difference is unwritten
+	haste map[Key]bool      // whose last pass was hurried
 }
 
 const (
@@ -123,21 +127,26 @@ func (c *Controller[S, P]) Reconcile(ctx context.Context, r reconcile.Request) (
 	return c.verdict(key, wake, err)
 }
 
-// verdict turns the end of a pass into what the queue does next.
+// verdict turns the end of a pass into what the queue does next. What put the object first,
+// or last, in the queue does not do so again.
 func (c *Controller[S, P]) verdict(key Key, wake time.Duration, err error) (reconcile.Result, error) {
+	usual := 0
+	again := func(after time.Duration) reconcile.Result {
+		return reconcile.Result{RequeueAfter: after, Priority: &usual}
+	}
 	switch {
 	case errors.Is(err, ErrGone):
 		c.forget(key)
 		return reconcile.Result{}, nil
 	case err == nil:
-		return reconcile.Result{RequeueAfter: wake}, nil
+		return again(wake), nil
 	case every(err, func(e error) bool { return apierrors.IsConflict(e) || apierrors.IsAlreadyExists(e) }):
-		return reconcile.Result{RequeueAfter: soon}, nil
+		return again(soon), nil
 	case every(err, func(e error) bool { return apierrors.IsConflict(e) || apierrors.IsNotFound(e) }):
 		// What was written to has gone meanwhile; the event of that is on its way.
-		return reconcile.Result{RequeueAfter: quietRetry}, nil
+		return again(quietRetry), nil
 	}
-	return reconcile.Result{}, err
+	return reconcile.Result{Priority: &usual}, err
 }
 
 // pass is Observe, Decide, Apply, and then the loop's own part.
@@ -154,6 +163,7 @@ func (c *Controller[S, P]) pass(ctx context.Context, key Key) (time.Duration, er
 	applied := c.Now()
 
 	o := c.Explain(s, p)
+	o.Hurried = o.Hurried && failed == nil
 	wrote, due, err := c.settle(ctx, key, &o)
 	c.Metrics.pass(c.Name, &o, observed.Sub(start), decided.Sub(observed), applied.Sub(decided), c.Now().Sub(start))
 	if len(o.Lines) > 0 || wrote {
@@ -167,6 +177,9 @@ func (c *Controller[S, P]) pass(ctx context.Context, key Key) (time.Duration, er
 
 // settle writes the status and then tells the events, or returns when that is due.
 func (c *Controller[S, P]) settle(ctx context.Context, key Key, o *Outcome) (wrote bool, due time.Time, err error) {
+	if c.hurries(key, o.Hurried) {
+		return false, c.Now(), nil
+	}
 	if due := c.holding(key, o); !due.IsZero() && differs(o) {
 		return false, due, nil
 	}
@@ -189,6 +202,21 @@ func (c *Controller[S, P]) settle(ctx context.Context, key Key, o *Outcome) (wro
 		o.Persisted()
 	}
 	return patch != nil, time.Time{}, nil
+}
+
+// hurries reports whether a pass leaves the status to the next one, which never does.
+func (c *Controller[S, P]) hurries(key Key, wanted bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !wanted || c.haste[key] {
+		delete(c.haste, key)
+		return false
+	}
+	if c.haste == nil {
+		c.haste = map[Key]bool{}
+	}
+	c.haste[key] = true
+	return true
 }
 
 // holding returns when the minor difference that is held back is to be written; zero for
@@ -291,6 +319,7 @@ func (c *Controller[S, P]) forget(key Key) {
 	delete(c.told, key)
 	delete(c.tries, key)
 	delete(c.held, key)
+	delete(c.haste, key)
 }
 
 func (c *Controller[S, P]) id(key Key) Writer { return Writer{Controller: c.Name, Key: key} }

@@ -2,15 +2,14 @@ package loop
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
 // look is one pass at a moment, with the plan of that moment and what must come of it.
@@ -87,8 +86,8 @@ func TestMinorDifferencesAreCollected(t *testing.T) {
 					}
 				}
 				r, err := w.pass(c)
-				if d := cmp.Diff(reconcile.Result{RequeueAfter: l.again}, r); d != "" || err != nil {
-					t.Errorf("look %d: %v %s", i, err, d)
+				if r.RequeueAfter != l.again || err != nil {
+					t.Errorf("look %d: %v, again after %v, want %v", i, err, r.RequeueAfter, l.again)
 				}
 				w.sync()
 				if got := w.written(); got != l.written || len(w.recorder.Events) != l.told {
@@ -163,5 +162,57 @@ func TestPersistedIsNotCalledWhenTheWriteFails(t *testing.T) {
 	mustPass(t, w, c)
 	if calls != 1 || w.written() != 1 {
 		t.Errorf("%d calls, status %d", calls, w.written())
+	}
+}
+
+// What was urgent is done; the status comes with the next pass, which always writes it.
+func TestAHurriedPassLeavesTheStatusToTheNext(t *testing.T) {
+	w := newWorld(t)
+	c := w.controller()
+	explain := c.Explain
+	c.Explain = func(s state, p step) Outcome {
+		o := explain(s, p)
+		o.Hurried, o.Wake = true, w.now.Add(time.Hour)
+		return o
+	}
+	told := []Event{{"Normal", "A", "a"}}
+	for i, want := range []struct {
+		again   time.Duration
+		written int32
+		events  int
+	}{{time.Millisecond, 0, 0}, {defaultResync, 1, 1}, {time.Millisecond, 1, 1}, {defaultResync, 2, 1}} {
+		w.next = step{replicas: int32(i/2 + 1), events: told}
+		if i == 2 {
+			w.next.events = nil
+		}
+		r, err := w.pass(c)
+		if err != nil || r.RequeueAfter != want.again || r.Priority == nil || *r.Priority != 0 {
+			t.Errorf("pass %d: %+v, %v", i, r, err)
+		}
+		w.sync()
+		if got := w.written(); got != want.written || len(w.recorder.Events) != want.events {
+			t.Errorf("pass %d: written is %d and %d events are told, want %+v", i, got, len(w.recorder.Events), want)
+		}
+	}
+}
+
+// An action that failed has its error told at once, and the status with it.
+func TestAHurriedPassThatFailsWritesTheStatus(t *testing.T) {
+	w := newWorld(t)
+	c := w.controller()
+	explain := c.Explain
+	c.Explain = func(s state, p step) Outcome {
+		o := explain(s, p)
+		o.Hurried = true
+		return o
+	}
+	c.Apply = func(context.Context, state, step) error { return errors.New("the mesh is away") }
+	w.next = step{replicas: 1}
+	if _, err := w.pass(c); err == nil {
+		t.Error("the error got lost")
+	}
+	w.sync()
+	if got := w.written(); got != 1 {
+		t.Errorf("written is %d", got)
 	}
 }

@@ -69,6 +69,7 @@ func (p *Plan) move(v, on *view, g goal) {
 	v.plan(shares)
 	pods, notes := capacity(v, g)
 	pods, kept := v.guard(pods)
+	p.Hurried = on != v && len(shares) > 0
 	p.Actions = append(append(p.Actions, pods...), shares...)
 	p.Notes = slices.Concat(p.Notes, notes, kept, why, held)
 }

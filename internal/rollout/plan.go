@@ -19,6 +19,9 @@ type Plan struct {
 	// Notes explain: events that the status change causes, and everything that is
 	// being waited for.
 	Notes []Note
+	// Hurried says that the actions take the traffic from a revision that was judged against.
+	// Nothing else is as urgent: the status may come with the next pass.
+	Hurried bool
 }
 
 // NoteKind says where a Note goes.
