@@ -34,8 +34,8 @@ type Outcome struct {
 	// come a little later: many of them are then written at once, together with the next
 	// difference that is not minor, and what is to be told of them is told then.
 	Minor bool
-	// Hurried says that the actions were what counts. The next pass, which is asked for at
-	// once, writes the status: others may be waiting to do something as urgent.
+	// Hurried says that the actions were what counts. The status follows a second later:
+	// others may be waiting to do something as urgent.
 	Hurried bool
 	// Wake is when to look again without an event; zero means only on events.
 	Wake time.Time
@@ -86,7 +86,7 @@ type Controller[S, P any] struct {
 	told  map[Key]map[Event]bool
 	tries map[Key]int
 	held  map[Key]time.Time // since when a minor difference is unwritten
-	haste map[Key]bool      // whose last pass was hurried
+	haste map[Key]time.Time // when the status may be written, after a hurried pass
 }
 
 const (
@@ -97,6 +97,8 @@ const (
 	// minorDelay is how long minor differences are collected: less than a step of a release
 	// takes with a mesh that has to follow, and as long as most of what one waits for.
 	minorDelay = 4 * time.Second
+	// hurriedDelay is how long a status waits after a hurried pass.
+	hurriedDelay = time.Second
 )
 
 // Backoff is the rate limiter of failed passes: 1 ms doubling to 10 s, per object.
@@ -177,8 +179,8 @@ func (c *Controller[S, P]) pass(ctx context.Context, key Key) (time.Duration, er
 
 // settle writes the status and then tells the events, or returns when that is due.
 func (c *Controller[S, P]) settle(ctx context.Context, key Key, o *Outcome) (wrote bool, due time.Time, err error) {
-	if c.hurries(key, o.Hurried) {
-		return false, c.Now(), nil
+	if due := c.hurries(key, o.Hurried); !due.IsZero() {
+		return false, due, nil
 	}
 	if due := c.holding(key, o); !due.IsZero() && differs(o) {
 		return false, due, nil
@@ -204,19 +206,26 @@ func (c *Controller[S, P]) settle(ctx context.Context, key Key, o *Outcome) (wro
 	return patch != nil, time.Time{}, nil
 }
 
-// hurries reports whether a pass leaves the status to the next one, which never does.
-func (c *Controller[S, P]) hurries(key Key, wanted bool) bool {
+// hurries returns when the status may be written after a hurried pass; zero for now. However
+// many such passes there are, the first one counts.
+func (c *Controller[S, P]) hurries(key Key, hurried bool) (due time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !wanted || c.haste[key] {
+	due, waits := c.haste[key]
+	switch {
+	case !waits && !hurried:
+		return time.Time{}
+	case waits && !c.Now().Before(due):
 		delete(c.haste, key)
-		return false
+		return time.Time{}
+	case !waits:
+		if c.haste == nil {
+			c.haste = map[Key]time.Time{}
+		}
+		due = c.Now().Add(hurriedDelay)
+		c.haste[key] = due
 	}
-	if c.haste == nil {
-		c.haste = map[Key]bool{}
-	}
-	c.haste[key] = true
-	return true
+	return due
 }
 
 // holding returns when the minor difference that is held back is to be written; zero for
