@@ -21,9 +21,10 @@ const (
 	pause = 2 * time.Second
 	// longPause is that time for routine events, once several had to be joined.
 	longPause = 10 * time.Second
-	// crowded is how many objects may tell something at a time; beyond, routine events wait
-	// for crowdPause and all others for pause, even if nothing was sent lately: what is told
-	// matters less than that it is done.
+	// several is how many objects may tell something at a time; beyond, events wait for a
+	// pause even if nothing was sent lately: what is told matters less than that it is done.
+	several = 8
+	// crowded is the same for routine events, which wait for crowdPause then.
 	crowded    = 32
 	crowdPause = 30 * time.Second
 	// closeWithin bounds what Close does about events that still wait.
@@ -173,12 +174,12 @@ func (x *Outbox) due(b *box) time.Time {
 		wait = longPause
 	}
 	at := b.sent.Add(wait)
-	if len(b.waiting) > 0 && len(x.boxes) > crowded {
-		wait := crowdPause
-		if x.urgent(b) {
-			wait = pause
-		}
-		at = later(at, b.waiting[0].first.Add(wait))
+	switch {
+	case len(b.waiting) == 0:
+	case len(x.boxes) > crowded && !x.urgent(b):
+		at = later(at, b.waiting[0].first.Add(crowdPause))
+	case len(x.boxes) > several:
+		at = later(at, b.waiting[0].first.Add(pause))
 	}
 	return later(at, b.retry)
 }

@@ -80,7 +80,7 @@ func (x *Outbox) settle(key corev1.ObjectReference, batch, left []*entry, failur
 	if len(left) < len(batch) {
 		b.tries = 0
 	}
-	b.sent, b.joined, b.retry = now, several(batch), time.Time{}
+	b.sent, b.joined, b.retry = now, holdsJoined(batch), time.Time{}
 	var lost []*entry
 	if len(left) > 0 {
 		b.tries++
@@ -108,7 +108,7 @@ func (x *Outbox) settle(key corev1.ObjectReference, batch, left []*entry, failur
 	}
 }
 
-func several(batch []*entry) bool {
+func holdsJoined(batch []*entry) bool {
 	for _, e := range batch {
 		if e.count > 1 {
 			return true
