@@ -26,6 +26,9 @@ type Claim struct {
 	Mirrors []v1alpha1.SetMirrorRoute `json:"mirrors,omitempty"`
 	// Rules tell the rules that were added, by name or by content.
 	Rules []string `json:"rules,omitempty"`
+	// Moves says that the rollout is moving traffic, where the object is marked with that for
+	// all its rollouts together.
+	Moves bool `json:"moves,omitempty"`
 }
 
 // Key is under which the target's Claim stands.
@@ -54,6 +57,18 @@ func ClaimOn(object map[string]any, key string) (c Claim, problem string) {
 		return Claim{}, unreadable(err)
 	}
 	return c, ""
+}
+
+// OthersMove reports whether another rollout than that of the key is moving traffic.
+func OthersMove(object map[string]any, key string) bool {
+	all, _, _ := claims(object)
+	for other, raw := range all {
+		var c Claim
+		if other != key && json.Unmarshal(raw, &c) == nil && c.Moves {
+			return true
+		}
+	}
+	return false
 }
 
 // Put writes the Claim on a decoded object, in place; the empty Claim takes away what

@@ -74,7 +74,8 @@ func (p place) render(s traffic.Split) (names []string, problem string) {
 	if len(v.sources) == 0 {
 		p.strip(v.claim)
 	}
-	claim := traffic.Claim{Headers: s.Headers, Mirrors: s.Mirrors}
+	moves := s.Weight(traffic.Canary) != 0 || len(s.Extras())+len(s.Headers)+len(s.Mirrors) > 0
+	claim := traffic.Claim{Headers: s.Headers, Mirrors: s.Mirrors, Moves: moves && p.labelKey != ""}
 	for _, x := range s.Extras() {
 		claim.Extras = append(claim.Extras, x.Service)
 	}
@@ -96,8 +97,7 @@ func (p place) render(s traffic.Split) (names []string, problem string) {
 	if problem := claim.Put(p.object, p.key()); problem != "" && !zero {
 		return nil, p.title() + ": " + problem
 	}
-	moved := s.Weight(traffic.Canary) != 0 || len(s.Extras())+len(s.Headers)+len(s.Mirrors) > 0
-	return names, p.mark(moved)
+	return names, p.mark(moves || traffic.OthersMove(p.object, p.key()))
 }
 
 // weigh sets the weights of one rule. Extra backends come and go; one that comes is a copy

@@ -218,3 +218,33 @@ func TestAClaimThatCannotBeReadIsAProblem(t *testing.T) {
 		t.Errorf("the zero split: %v", err)
 	}
 }
+
+// The label says that somebody moves traffic over the route, whoever it is.
+//
+// Covers: outage 114.
+func TestTheLabelStaysUntilTheLastRolloutIsDone(t *testing.T) {
+	w := cluster(route(t, "rules: [{backendRefs: [{name: stable, weight: 100}, {name: canary, weight: 0}]}, {backendRefs: [{name: api, weight: 100}, {name: api-canary, weight: 0}]}]", ""))
+	r := New(w, w, Options{})
+	web, other := target(`{httpRoute: web}`), target(`{httpRoute: web}`)
+	other.Name, other.StableService, other.CanaryService = "api", "api", "api-canary"
+	others := func(weight int32) traffic.Split {
+		return traffic.Two(100, weight, traffic.Destination{Service: "api"}, traffic.Destination{Service: "api-canary"})
+	}
+	for i, step := range []struct {
+		target traffic.Target
+		split  traffic.Split
+		marked bool
+	}{
+		{web, at(20), true}, {other, others(5), true}, {web, at(0), true}, {web, traffic.Split{}, true}, {other, others(0), false},
+		{other, others(5), true}, {web, at(20), true}, {other, traffic.Split{}, true}, {web, at(0), false},
+	} {
+		apply(t, r, step.target, step.split)
+		u := get(t, w, "web")
+		if marked := u.GetLabels()[defaultLabelKey] == labelValue; marked != step.marked {
+			t.Errorf("after step %d the label is there: %v, want %v; %v", i, marked, step.marked, u.GetAnnotations())
+		}
+	}
+	if a := get(t, w, "web").GetAnnotations(); len(a) > 0 {
+		t.Errorf("left behind are %v", a)
+	}
+}
