@@ -1,8 +1,9 @@
 // Command cover writes the tables that say which test guards which published edge case
 // (core.md §15), defect (core.md §16), field outage (rivals.md A), edge case and defect of
-// analysis (analysis-traffic.md §7.1 to §7.7, §8.1 and §8.2) and edge case of traffic (§7.8
-// and §7.9): docs/edge-cases.md, docs/defects.md, docs/outages.md, docs/analysis-edge-cases.md,
-// docs/analysis-defects.md and docs/traffic-edge-cases.md.
+// analysis (analysis-traffic.md §7.1 to §7.7, §8.1 and §8.2) and edge case and defect of
+// traffic (§7.8, §7.9 and §8.3): docs/edge-cases.md, docs/defects.md, docs/outages.md,
+// docs/analysis-edge-cases.md, docs/analysis-defects.md, docs/traffic-edge-cases.md and
+// docs/traffic-defects.md.
 //
 // The items stand in the text files beside this file; what guards them is told by the tests
 // themselves, in comment lines of *_test.go files of both modules,

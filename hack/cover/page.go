@@ -51,6 +51,8 @@ func emptyLists() []list {
 			head: "# Defects of analysis\n\nThe known defects of the published analysis, and what guards that Penstock does not have them.\n"},
 		{kind: "traffic edge", source: "traffic.txt", file: "traffic-edge-cases.md", more: true, columns: []string{"Edge case"},
 			head: "# Edge cases of traffic\n\nThe published edge cases of weights and routers, and the tests and stories that fail when one does not hold.\n"},
+		{kind: "traffic defect", source: "traffic-defects.txt", file: "traffic-defects.md", more: true, columns: []string{"What Penstock does instead"},
+			head: "# Defects of traffic\n\nThe known defects of the published routers, and what guards that Penstock does not have them.\n"},
 	}
 }
 

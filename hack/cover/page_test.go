@@ -48,10 +48,11 @@ func tree(t *testing.T, change map[string]string) string {
 		"hack/cover/analysis.txt":         "2 item\n7 other | no test: a reason\n",
 		"hack/cover/analysis-defects.txt": numbered(24, " | no test: a reason"),
 		"hack/cover/traffic.txt":          "183 item | no test: a reason\n",
+		"hack/cover/traffic-defects.txt":  "25 item\n",
 		"hack/cover/defects.txt":          numbered(40, " | no test: a reason"),
 		"hack/cover/outages.txt":          numbered(56, " | AR#1 | done | no test: a reason") + "71 another | FL#2 | done | no test: a reason\n",
 		"docs/differences.md":             "# Differences\n\n## Pods and traffic\n\n| a (§16 17, 18) | b (§16 no. 3) |\n",
-		"a/a_test.go":                     "package a\n// Covers: edge 1, defect 18, analysis edge 2, analysis defect 24.\nfunc TestA(t *testing.T) {}\n",
+		"a/a_test.go":                     "package a\n// Covers: edge 1, defect 18, analysis edge 2, analysis defect 24, traffic defect 25.\nfunc TestA(t *testing.T) {}\n",
 		"testdata/stories/b.txtar":        "B.\n-- covers --\nedge 1\n",
 	}
 	for name, text := range change {
@@ -72,6 +73,7 @@ func TestThePagesNameTestsStoriesReasonsAndDifferences(t *testing.T) {
 			"| 3 | item | [Pods and traffic](differences.md#pods-and-traffic) |", "| 4 | item |  |"},
 		"outages.md": {"| 56 | item | [AR#1](https://github.com/argoproj/argo-rollouts/issues/1) | done | no test: a reason |",
 			"| 71 | another | [FL#2](https://github.com/fluxcd/flagger/issues/2) | done | no test: a reason |"},
+		"traffic-defects.md":     {"| 25 | item | [TestA](../a/a_test.go) |"},
 		"traffic-edge-cases.md":  {"| 183 | item | no test: a reason |"},
 		"analysis-defects.md":    {"| 23 | item | no test: a reason |", "| 24 | item | [TestA](../a/a_test.go)<br>no test: a reason |"},
 		"analysis-edge-cases.md": {"| 2 | item | [TestA](../a/a_test.go) |", "| 7 | other | no test: a reason |"},

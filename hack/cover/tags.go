@@ -18,7 +18,7 @@ import (
 
 // item is one thing that a test can guard.
 type item struct {
-	kind   string // edge, defect, outage, analysis edge, analysis defect or traffic edge
+	kind   string // edge, defect, outage, analysis edge, analysis defect, traffic edge or traffic defect
 	number int
 }
 
@@ -45,7 +45,7 @@ func (t tag) where() string {
 	return fmt.Sprintf("%s:%d", t.file, t.line)
 }
 
-var itemText = regexp.MustCompile(`^(analysis edge|analysis defect|traffic edge|edge|defect|outage) ([1-9][0-9]{0,2})$`)
+var itemText = regexp.MustCompile(`^(analysis edge|analysis defect|traffic edge|traffic defect|edge|defect|outage) ([1-9][0-9]{0,2})$`)
 
 func parseItem(text string) (item, error) {
 	m := itemText.FindStringSubmatch(text)

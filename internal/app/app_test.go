@@ -134,6 +134,7 @@ func TestVersionsOfTargetGroupBinding(t *testing.T) {
 	}
 }
 
+// Covers: traffic defect 38.
 func TestTablesAreUnambiguous(t *testing.T) {
 	istio := &v1alpha1.RolloutTrafficRouting{Istio: &v1alpha1.IstioTrafficRouting{}}
 	gateway := &v1alpha1.RolloutTrafficRouting{Plugins: map[string]json.RawMessage{"argoproj-labs/gatewayAPI": json.RawMessage(`{}`)}}

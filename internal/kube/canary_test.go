@@ -117,7 +117,7 @@ func TestAbortGoesBackToStable(t *testing.T) {
 	w.expect("after the abort", state{v1alpha1.RolloutPhaseDegraded, 0, 4, 0, "one", "one"})
 }
 
-// Covers: edge 143.
+// Covers: edge 143, traffic defect 30.
 func TestQuietRolloutWritesNothing(t *testing.T) {
 	w := shop(t)
 	w.work(settled)

@@ -64,6 +64,7 @@ func atPause(t *testing.T, change ...func(*v1alpha1.Rollout)) *world {
 	return w
 }
 
+// Covers: traffic defect 36.
 func TestAForeignChangeOfARouteIsToldAndCounted(t *testing.T) {
 	w := atPause(t)
 	w.meddle("kubectl-edit", w.now, 20, 80)

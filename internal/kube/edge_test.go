@@ -101,7 +101,7 @@ func TestCacheBehindTheOwnWritesIsWaitedFor(t *testing.T) {
 	}
 }
 
-// Covers: edge 40, traffic edge 185.
+// Covers: edge 40, traffic edge 185, traffic defect 37.
 func TestServiceIsTakenOverOnlyByAWholeRevision(t *testing.T) {
 	for name, managed := range map[string]bool{"a user's Service waits for all pods": false, "our own goes over with the first one": true} {
 		t.Run(name, func(t *testing.T) {

@@ -69,6 +69,7 @@ func setEdgeWeight(weight string) func(*unstructured.Unstructured) {
 	}
 }
 
+// Covers: traffic defect 38.
 func TestSeveralRoutersMoveTogether(t *testing.T) {
 	w := meshAndEdge(t)
 	w.work(settled)
@@ -102,6 +103,8 @@ func TestSeveralRoutersMoveTogether(t *testing.T) {
 }
 
 // An abort takes back what it can reach, and no pod goes before the rest can be seen.
+//
+// Covers: traffic defect 38.
 func TestAnAbortReachesTheRoutersThatAreThere(t *testing.T) {
 	for sentence, breaks := range map[string]func(*world){
 		"the Ingress cannot be read": func(w *world) {

@@ -203,6 +203,7 @@ func TestPingPongServicesChangePlaces(t *testing.T) {
 	}
 }
 
+// Covers: traffic defect 28.
 func TestSplitIsSeenWhole(t *testing.T) {
 	header := v1alpha1.SetHeaderRoute{Name: "beta", Match: []v1alpha1.HeaderRoutingMatch{{HeaderName: "x"}}}
 	seen := two(10, to("web-stable", ""), to("web-canary", ""))
@@ -253,7 +254,7 @@ func TestServiceIsPointedAndGivenBack(t *testing.T) {
 	}
 }
 
-// Covers: edge 173, traffic edge 155.
+// Covers: edge 173, traffic edge 155, traffic defect 32.
 func TestRoutesAreLeftCleanWhenTheSectionIsTakenAway(t *testing.T) {
 	w := shop(t)
 	w.work(3)

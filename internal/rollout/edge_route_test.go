@@ -39,7 +39,7 @@ func TestManagedRoutes(t *testing.T) {
 		"not at the end":                        {append(slices.Clone(there), written, at(4), pods("v2", 4, 4)), 0, 0, true},                                                   // Covers: edge 56.
 		"not during a full promotion":           {append(slices.Clone(there), written, at(1), func(s *snapshot) { s.Status.PromoteFull = true }), 0, 0, true},                  // Covers: edge 56.
 		"not on a promoted rollout":             {[]mod{routed(0, "v1"), list, written}, 0, 0, true},                                                                           // Covers: edge 56.
-		"not at the first deployment":           {[]mod{routed(0, "v1"), list, func(s *snapshot) { s.Status.StableRS, s.Revisions[0].Available = "", 0 }, at(0)}, 0, 0, false}, // Covers: edge 56.
+		"not at the first deployment":           {[]mod{routed(0, "v1"), list, func(s *snapshot) { s.Status.StableRS, s.Revisions[0].Available = "", 0 }, at(0)}, 0, 0, false}, // Covers: edge 56, traffic edge 154.
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := given(c.mods...)
@@ -52,6 +52,51 @@ func TestManagedRoutes(t *testing.T) {
 			}
 			if len(now.Headers) != c.headers || len(now.Mirrors) != c.mirror || wrote != c.wrote {
 				t.Errorf("headers %v, mirrors %v, written now %v; actions %v, waiting %v", now.Headers, now.Mirrors, wrote, lines(p), waits(p))
+			}
+		})
+	}
+}
+
+// Those whom a header sends to the canary go back with the last of its share, and never to a
+// stable without pods.
+//
+// Covers: traffic defect 40.
+func TestHeaderRoutesGoWithTheShare(t *testing.T) {
+	header := v1alpha1.SetHeaderRoute{Name: "staff", Match: []v1alpha1.HeaderRoutingMatch{{HeaderName: "x-staff", HeaderValue: &v1alpha1.StringMatch{Exact: "yes"}}}}
+	as := func(list ...v1alpha1.SetHeaderRoute) mod { // they are on the routes
+		return func(s *snapshot) {
+			s.Traffic.Written.Headers = list
+			s.Traffic.Live = []traffic.Split{s.Traffic.Written}
+		}
+	}
+	list := func(names ...string) mod {
+		return canary(func(c *v1alpha1.CanaryStrategy) {
+			c.TrafficRouting.ManagedRoutes = nil
+			for _, n := range names {
+				c.TrafficRouting.ManagedRoutes = append(c.TrafficRouting.ManagedRoutes, v1alpha1.MangedRoutes{Name: n})
+			}
+		})
+	}
+	dynamic := canary(func(c *v1alpha1.CanaryStrategy) { c.DynamicStableScale = true })
+	abort := func(s *snapshot) { s.Status.Abort = true }
+	at100 := []mod{dynamic, steps(step{SetHeaderRoute: &header}, pause()), routed(100, "v2"), list("staff"), updating(4, 4), abort}
+	at0 := []mod{steps(step{SetHeaderRoute: &header}, pause()), routed(0, "v2"), list("staff"), updating(1, 1), abort}
+	for name, c := range map[string]struct {
+		mods []mod
+		want string // the split that is written, "" for none
+	}{
+		"as long as stable takes back a part only":  {append(slices.Clone(at100), pods("v1", 4, 1), as(header)), "set split Stable v1 25 + Canary v2 75 + headers staff"},
+		"as long as stable takes back nothing":      {append(slices.Clone(at100), pods("v1", 4, 0), as(header)), ""},
+		"until stable takes back everything":        {append(slices.Clone(at100), pods("v1", 4, 4), as(header)), "set split Stable v1 100 + Canary v2 0"},
+		"alone, they go at once":                    {append(slices.Clone(at0), as(header)), "set split Stable v1 100 + Canary v2 0"},
+		"alone, but not to a stable without pods":   {append(slices.Clone(at0), pods("v1", 4, 0), as(header)), ""},
+		"not if the canary has no pods either":      {append(slices.Clone(at0), pods("v1", 4, 0), pods("v2", 1, 0), as(header)), "set split Stable v1 100 + Canary v2 0"},
+		"one that is broken, or not listed, is let": {append(slices.Clone(at100), list("other"), pods("v1", 4, 1), as(traffic.Broken("other"), header)), "set split Stable v1 25 + Canary v2 75"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := rollout.Decide(given(c.mods...))
+			if got := split(p); got != c.want {
+				t.Errorf("%q, want %q; waiting for %v", got, c.want, waits(p))
 			}
 		})
 	}

@@ -98,3 +98,42 @@ func TestTheShareGoesBeforeTheRevisionChanges(t *testing.T) {
 		t.Errorf("then %s", got)
 	}
 }
+
+// What stable has already, or is getting, it will need: an abort takes none of it away.
+func TestAnAbortTakesNoPodsFromStable(t *testing.T) {
+	dynamic := canary(func(c *v1alpha1.CanaryStrategy) { c.DynamicStableScale = true })
+	for available := range int32(6) {
+		for desired := available; desired <= 5; desired++ {
+			p := rollout.Decide(given(func(s *snapshot) { s.Spec.Replicas = ptr(int32(5)) }, dynamic, steps(weight(50), pause()), routed(50, "v2"),
+				updating(5, 5), pods("v1", desired, available), at(1), func(s *snapshot) { s.Status.Abort = true }))
+			for _, a := range p.Actions {
+				if x, ok := a.(rollout.Scale); ok && x.Hash == "v1" && x.To < x.From {
+					t.Errorf("with %d of %d pods available it does %v", available, desired, lines(p))
+				}
+			}
+		}
+	}
+}
+
+// An operator who looks at a weight that does not move is told what it waits for.
+//
+// Covers: traffic defect 25.
+func TestAWeightThatWaitsSaysForWhat(t *testing.T) {
+	dynamic := canary(func(c *v1alpha1.CanaryStrategy) { c.DynamicStableScale = true })
+	size := func(s *snapshot) { s.Spec.Replicas = ptr(int32(10)) }
+	for want, mods := range map[string][]mod{
+		"PodsNotAvailable: weight 20 waits for pods of revision v2: 1 available of 2":                             {size, steps(weight(20), pause()), routed(10, "v2"), updating(2, 1), pods("v1", 10, 10)},
+		"StableNotAvailable: canary traffic stays: stable has no available pod":                                   {size, steps(weight(20), pause()), routed(20, "v2"), updating(2, 2), pods("v1", 10, 0), func(s *snapshot) { s.Status.Abort = true }},
+		"StableNotAvailable: canary weight goes to 90, not yet to 0: stable has 1 available pods of 10":           {size, dynamic, steps(pause()), routed(100, "v2"), updating(10, 10), pods("v1", 10, 1), func(s *snapshot) { s.Status.Abort = true }},
+		"TrafficNotConfirmed: the controller has just begun: it waits until what the one before it wrote is seen": {size, steps(weight(20), pause()), routed(10, "v2"), updating(2, 2), pods("v1", 10, 10), func(s *snapshot) { s.Traffic.Known = false }},
+		"RouterProblem: VirtualService shop/web has no route \"primary\"":                                         {size, steps(weight(20), pause()), routed(10, "v2"), updating(2, 2), func(s *snapshot) { s.Traffic.Problem = "VirtualService shop/web has no route \"primary\"" }},
+	} {
+		p := rollout.Decide(given(mods...))
+		if !slices.Contains(waits(p), want) {
+			t.Errorf("it waits for %v, want %q", waits(p), want)
+		}
+		if p.Status.Phase == v1alpha1.RolloutPhaseHealthy {
+			t.Errorf("%s, and it is Healthy", want)
+		}
+	}
+}

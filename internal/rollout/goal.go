@@ -67,7 +67,8 @@ func abortGoal(v *view) goal {
 	}
 	if v.dynamic && !v.overdue() {
 		g.weight = v.backWeight(v.stable, v.current)
-		g.stablePods = v.floorPods(v.need(v.total - g.weight))
+		// What stable has already, or is getting, it will need.
+		g.stablePods = max(v.floorPods(v.need(v.total-g.weight)), min(v.stable.Desired, v.n))
 	}
 	return g
 }

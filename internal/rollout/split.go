@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
 )
 
@@ -189,6 +190,9 @@ func (v *view) moveWeight(g goal) ([]Action, []Note) {
 	if want < now {
 		want, notes = v.mayLower(g, want, now)
 	}
+	if v.keepsHeaders(want) {
+		headers = v.writtenHeaders()
+	}
 	// Routes that disagree with each other are read as their largest weights; writing the
 	// same share again brings them into line.
 	next := v.reweigh(want, extras)
@@ -197,6 +201,24 @@ func (v *view) moveWeight(g goal) ([]Action, []Note) {
 		return nil, notes
 	}
 	return []Action{SetSplit{next}}, notes
+}
+
+// keepsHeaders reports that those whom a header route sends to the canary stay there: an abort
+// takes them along with the last of its share, and nobody is sent to a stable without pods.
+func (v *view) keepsHeaders(next int32) bool {
+	return v.served(traffic.Canary) && (v.mode == aborted && next > 0 || !v.served(traffic.Stable))
+}
+
+// writtenHeaders are the header routes that stand on the routes as they were written, and that
+// the strategy still lists.
+func (v *view) writtenHeaders() []v1alpha1.SetHeaderRoute {
+	routing := v.canary.TrafficRouting
+	listed := func(name string) bool {
+		return routing != nil && slices.ContainsFunc(routing.ManagedRoutes, func(m v1alpha1.MangedRoutes) bool { return m.Name == name })
+	}
+	return slices.DeleteFunc(slices.Clone(v.Traffic.Written.Headers), func(h v1alpha1.SetHeaderRoute) bool {
+		return len(h.Match) == 0 || !listed(h.Name)
+	})
 }
 
 // parks reports that an older canary still receives traffic: its weight goes to 0 before

@@ -21,6 +21,7 @@ func whole() Split {
 
 var abilities = []Carries{{}, {Extras: true}, {Headers: true}, {Mirrors: true}, {Extras: true, Headers: true}, Everything}
 
+// Covers: traffic defect 39.
 func TestARouterGetsWhatItCanCarry(t *testing.T) {
 	for _, c := range abilities {
 		got := whole().For(c)

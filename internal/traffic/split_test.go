@@ -13,7 +13,7 @@ var (
 	fresh = Destination{Role: Canary, Service: "web-canary", Hash: "new"}
 )
 
-// Covers: outage 16.
+// Covers: outage 16, traffic defect 26.
 func TestTwoAlwaysAddsUpToTheTotal(t *testing.T) {
 	law := func(total, weight int32) bool {
 		total = int32(uint32(total) >> 1) // maxTrafficWeight is never negative
@@ -106,6 +106,7 @@ func TestWidestDoesNotChangeItsArguments(t *testing.T) {
 	}
 }
 
+// Covers: traffic defect 26.
 func TestParts(t *testing.T) {
 	for name, c := range map[string]struct {
 		value any

@@ -31,6 +31,7 @@ func run(looks []look) (History, State) {
 	return h, s
 }
 
+// Covers: traffic defect 28.
 func TestHistory(t *testing.T) {
 	for name, c := range map[string]struct {
 		looks   []look

@@ -284,7 +284,7 @@ func to1(canary string, weight int, stable string, rest int) string {
 	return fmt.Sprintf(`{"Type":"forward","ForwardConfig":{"TargetGroups":[{"ServiceName":%q,"ServicePort":"80","Weight":%d},{"ServiceName":%q,"ServicePort":"80","Weight":%d}]}}`, canary, weight, stable, rest)
 }
 
-// Covers: traffic edge 179.
+// Covers: traffic edge 179, traffic defect 31.
 func TestEveryIngressIsWritten(t *testing.T) {
 	cluster, to := clusterOf(routertest.Object(t, web), routertest.Object(t, second)), targetOf(section())
 	apply(t, cluster, to, at(30))
@@ -311,7 +311,7 @@ func header(name string, pairs ...string) v1alpha1.SetHeaderRoute {
 	return h
 }
 
-// Covers: traffic edge 177.
+// Covers: traffic edge 177, traffic defect 34.
 func TestHeaderRoutes(t *testing.T) {
 	cluster, to := clusterOf(routertest.Object(t, web), routertest.Object(t, second)), targetOf(section())
 	s := at(0)

@@ -61,7 +61,7 @@ func told(reason string) func(traffic.Observation) bool {
 	return func(o traffic.Observation) bool { return len(o.Notes) > 0 && o.Notes[0].Reason == reason }
 }
 
-// Covers: traffic edge 180.
+// Covers: traffic edge 180, traffic defect 31.
 func TestAWSConfirmsASplit(t *testing.T) {
 	f := newFakeELB()
 	v := verifierOn(t, f)
@@ -90,7 +90,7 @@ func TestAWSConfirmsASplit(t *testing.T) {
 // Every rule counts, and stable's weight and those of experiments too: the published
 // controller looked at the canary's, and counted.
 //
-// Covers: traffic edge 180.
+// Covers: traffic edge 180, traffic defect 31, traffic defect 37.
 func TestWhatAWSDoesNotConfirm(t *testing.T) {
 	group := func(service string) string { return "Service " + service + " (TargetGroup " + tgARN + service + "/1) " }
 	for name, c := range map[string]struct {

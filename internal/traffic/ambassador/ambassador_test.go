@@ -89,7 +89,7 @@ func shape(r *rand.Rand, o Options, name string) *unstructured.Unstructured {
 	return u
 }
 
-// Covers: traffic edge 182.
+// Covers: traffic edge 182, traffic defect 30, traffic defect 36.
 func TestContract(t *testing.T) {
 	for version, kind := range map[string]string{"": "Mapping", "getambassador.io/v3alpha1": "Mapping", "x.getambassador.io/v3alpha1": "AmbassadorMapping"} {
 		t.Run(version, func(t *testing.T) {
@@ -106,7 +106,7 @@ func split(weight int32) traffic.Split {
 	return traffic.Two(traffic.DefaultTotal, weight, traffic.Destination{Service: "stable"}, traffic.Destination{Service: "canary"})
 }
 
-// Covers: traffic edge 182, traffic edge 188.
+// Covers: traffic edge 182, traffic edge 188, traffic defect 33.
 func TestTheMappingOfTheCanary(t *testing.T) {
 	cluster := fake.NewClientBuilder().WithScheme(runtime.NewScheme()).WithObjects(routertest.Object(t, web)).Build()
 	r, at := New(cluster, cluster, Options{}), target("web")

@@ -113,6 +113,7 @@ func shape(r *rand.Rand) []*unstructured.Unstructured {
 	return []*unstructured.Unstructured{u}
 }
 
+// Covers: traffic defect 30, traffic defect 36.
 func TestContract(t *testing.T) { routertest.Run(t, fixture(t)) }
 
 func clusterOf(objects ...client.Object) client.Client {
@@ -121,7 +122,7 @@ func clusterOf(objects ...client.Object) client.Client {
 
 func text(v v1alpha1.StringMatch) *v1alpha1.StringMatch { return &v }
 
-// Covers: traffic edge 184.
+// Covers: traffic edge 184, traffic defect 34.
 func TestAHeaderRoute(t *testing.T) {
 	cluster, at := clusterOf(routertest.Object(t, web)), target("main")
 	r := New(cluster, cluster, Options{})

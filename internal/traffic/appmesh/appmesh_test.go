@@ -106,6 +106,7 @@ func shape(r *rand.Rand) *unstructured.Unstructured {
 		"metadata": map[string]any{"name": "web-router", "namespace": "shop"}, "spec": map[string]any{"routes": routes}}}
 }
 
+// Covers: traffic defect 30, traffic defect 36.
 func TestContract(t *testing.T) {
 	f := fixture(t)
 	routertest.Run(t, f)

@@ -72,7 +72,7 @@ func apply(t testing.TB, r traffic.Router, tg traffic.Target, splits ...traffic.
 
 const betaUsers = `[{name: hdr, match: [{headerName: x-beta, headerValue: {exact: "1"}}, {headerName: agent, headerValue: {prefix: "curl/7."}}]}]`
 
-// Covers: edge 56, traffic edge 186.
+// Covers: edge 56, traffic edge 186, traffic defect 34.
 func TestAHeaderRouteStandsBesideEachRuleWithBothBackends(t *testing.T) {
 	before := `
 - name: shop

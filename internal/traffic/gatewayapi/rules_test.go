@@ -59,7 +59,7 @@ func at(weight int32) traffic.Split {
 	return traffic.Two(100, weight, traffic.Destination{Service: "stable"}, traffic.Destination{Service: "canary"})
 }
 
-// Covers: traffic edge 186.
+// Covers: traffic edge 186, traffic defect 35.
 func TestOnlyRulesWithBothBackendsChange(t *testing.T) {
 	w := cluster(routertest.Object(t, web))
 	r := New(w, w, Options{})
@@ -123,6 +123,7 @@ func condition(kind, status string, generation int) string {
 	return fmt.Sprintf("{type: %s, status: %q, observedGeneration: %d, reason: Because, message: it is so}", kind, status, generation)
 }
 
+// Covers: traffic defect 35.
 func TestConfirmation(t *testing.T) {
 	good := condition("Accepted", "True", 3) + ", " + condition("ResolvedRefs", "True", 3)
 	parents := func(conditions ...string) string {

@@ -16,7 +16,7 @@ import (
 
 // The published router takes any rule for its own whose only backend is the canary.
 //
-// Covers: traffic edge 186.
+// Covers: traffic edge 186, traffic defect 35.
 func TestWhoseARuleIs(t *testing.T) {
 	const (
 		both   = "backendRefs: [{name: stable, weight: 100}, {name: canary, weight: 0}]"

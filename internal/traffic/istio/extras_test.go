@@ -21,6 +21,7 @@ const (
 	toCanary = "{destination: {host: canary}, weight: 10}"
 )
 
+// Covers: traffic defect 29.
 func TestWhoseADestinationIs(t *testing.T) {
 	tg := target(v1alpha1.IstioVirtualService{})
 	for sentence, c := range map[string]struct {

@@ -83,7 +83,7 @@ func apply(t testing.TB, r traffic.Router, tg traffic.Target, splits ...traffic.
 
 const betaUsers = `[{name: hdr, match: [{headerName: x-beta, headerValue: {exact: "1"}}, {headerName: agent, headerValue: {prefix: curl}}]}]`
 
-// Covers: edge 56, edge 72, traffic edge 158.
+// Covers: edge 56, edge 72, traffic edge 158, traffic defect 34.
 func TestAHeaderRouteAndAnExperiment(t *testing.T) {
 	before := "http: [{name: primary, timeout: 3s, " + pair + "}]"
 	u := vs(t, before)
@@ -151,7 +151,7 @@ http:
 
 // The published controller doubles them with each weight, and freezes the weights.
 //
-// Covers: traffic edge 166.
+// Covers: traffic edge 166, traffic defect 27.
 func TestManagedRoutesBesideSeveralUnnamedRoutes(t *testing.T) {
 	u := vs(t, "http: [{match: [{uri: {exact: /a}}], redirect: {uri: /b}}, {name: primary, "+pair+"}, {match: [{uri: {exact: /c}}], route: [{destination: {host: docs}}]}]")
 	w := cluster(u)
@@ -171,7 +171,7 @@ http:
 - {match: [{uri: {exact: /c}}], route: [{destination: {host: docs}}]}`)
 }
 
-// Covers: traffic edge 162.
+// Covers: traffic edge 162, traffic defect 27.
 func TestManagedRoutesThatAreNotAsWrittenAreSeenAndMended(t *testing.T) {
 	tg := target(v1alpha1.IstioVirtualService{})
 	want := mirrors(t, headers(t, at(30), `[{name: hdr, match: [{headerName: x-beta, headerValue: {exact: "1"}}]}]`), `[{name: mirror, match: [{method: {exact: GET}}], percentage: 50}]`)

@@ -75,7 +75,7 @@ func weightsOf(t *testing.T, u *unstructured.Unstructured) string {
 
 const pair = "route: [{destination: {host: stable}, weight: 100}, {destination: {host: canary}, weight: 0}]"
 
-// Covers: traffic edge 159, traffic edge 165, traffic edge 167, traffic edge 168.
+// Covers: traffic edge 159, traffic edge 165, traffic edge 167, traffic edge 168, traffic defect 27.
 func TestWhichRoutesGetTheWeight(t *testing.T) {
 	for name, c := range map[string]struct {
 		spec string
@@ -309,6 +309,7 @@ func TestRoutesThatDifferNeedCapacityForBoth(t *testing.T) {
 	}
 }
 
+// Covers: traffic defect 29.
 func TestHostsAreComparedByFullName(t *testing.T) {
 	for host, want := range map[string]string{
 		"web": "web.shop", "WEB": "web.shop", "web.shop": "web.shop", "web.shop.svc": "web.shop",

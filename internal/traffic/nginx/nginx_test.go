@@ -213,7 +213,7 @@ func TestAWeightChangesOneAnnotation(t *testing.T) {
 	}
 }
 
-// Covers: traffic edge 173.
+// Covers: traffic edge 173, traffic defect 32.
 func TestAnnotations(t *testing.T) {
 	cluster := clusterOf(routertest.Object(t, web))
 	at := target(v1alpha1.NginxTrafficRouting{StableIngress: "web",
@@ -285,7 +285,7 @@ func TestWhatCannotCarryASplit(t *testing.T) {
 // A rule with a host alone, and a backend that is a resource, made the published controller
 // panic.
 //
-// Covers: traffic edge 174.
+// Covers: traffic edge 174, traffic defect 32.
 func TestOddRulesAreLeftOut(t *testing.T) {
 	u := canary(t, clusterOf(routertest.Object(t, web)), target(v1alpha1.NginxTrafficRouting{StableIngress: "web"}), 1)
 	rules, _, _ := unstructured.NestedSlice(u.Object, "spec", "rules")

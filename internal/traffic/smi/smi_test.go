@@ -40,7 +40,7 @@ func half(u *unstructured.Unstructured) {
 	}
 }
 
-// Covers: traffic edge 181.
+// Covers: traffic edge 181, traffic defect 30, traffic defect 36.
 func TestContract(t *testing.T) {
 	for _, version := range []string{"v1alpha1", "v1alpha2", "v1alpha3"} {
 		for name, section := range map[string]v1alpha1.SMITrafficRouting{

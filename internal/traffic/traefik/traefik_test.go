@@ -91,6 +91,7 @@ func shape(r *rand.Rand) []*unstructured.Unstructured {
 	return []*unstructured.Unstructured{u}
 }
 
+// Covers: traffic defect 30, traffic defect 36.
 func TestContract(t *testing.T) { routertest.Run(t, fixture(t)) }
 
 func TestAnotherGroup(t *testing.T) {
