@@ -59,6 +59,14 @@ func ClaimOn(object map[string]any, key string) (c Claim, problem string) {
 	return c, ""
 }
 
+// Renew takes a Claim that cannot be read off an object that is all ours, so that it can be
+// written anew.
+func Renew(object map[string]any) {
+	if _, annotations, problem := claims(object); problem != "" {
+		delete(annotations, ClaimAnnotation)
+	}
+}
+
 // OthersMove reports whether another rollout than that of the key is moving traffic.
 func OthersMove(object map[string]any, key string) bool {
 	all, _, _ := claims(object)

@@ -171,5 +171,6 @@ func (d desk) route(at objects.Object, object, base map[string]any, h v1alpha1.S
 	if !traffic.Same(object["spec"], spec) {
 		object["spec"] = spec
 	}
+	traffic.Renew(object)
 	return object, traffic.Claim{Headers: []v1alpha1.SetHeaderRoute{h}}.Put(object, d.Key())
 }

@@ -107,7 +107,9 @@ func (o Options) plan(t traffic.Target) objects.Plan {
 			return nil, fmt.Sprintf("%s: spec.provider.virtualRouter.virtualRouterRef.name: the VirtualService leads to no VirtualRouter", p.Objects[0].Ref())
 		}
 		namespace, _ := ref["namespace"].(string)
-		return []objects.Object{at("VirtualRouter", cmp.Or(namespace, t.Namespace), name)}, ""
+		router := at("VirtualRouter", cmp.Or(namespace, t.Namespace), name)
+		router.Lost = fmt.Sprintf("%s: spec.provider.virtualRouter.virtualRouterRef", p.Objects[0].Ref())
+		return []objects.Object{router}, ""
 	}
 	d := desk{target: t, stable: stable, canary: canary, routes: c.VirtualService.Routes}
 	p.Read = d.read

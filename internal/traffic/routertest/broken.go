@@ -1,10 +1,18 @@
 package routertest
 
 import (
+	"context"
+	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/penstock-io/penstock/internal/traffic"
 )
 
 // Broken yields copies of a decoded JSON object, each with one node replaced by junk of
@@ -26,6 +34,104 @@ func Broken(object map[string]any) iter.Seq2[string, map[string]any] {
 			}
 		}
 	}
+}
+
+// junkIsSurvived puts junk into the objects, before there is anything of ours in them and as
+// they are in the middle of a release.
+func junkIsSurvived(ctx context.Context, f Fixture) error {
+	begun := f.worldOn(newMemory(f.Objects))
+	if _, err := begun.apply(ctx, begun.most()); err != nil {
+		return err
+	}
+	all, err := begun.all(ctx)
+	if err != nil {
+		return err
+	}
+	for _, objects := range [][]*unstructured.Unstructured{f.Objects, slices.Collect(maps.Values(all))} {
+		for i, u := range objects {
+			worlds := 0
+			for range storable(u.Object) {
+				worlds++
+			}
+			stride, n := worlds/brokenWorlds+1, 0
+			for where, broken := range storable(u.Object) {
+				if n++; n%stride != 0 && strings.HasPrefix(where, "/spec") {
+					continue
+				}
+				world := slices.Clone(objects)
+				world[i] = &unstructured.Unstructured{Object: broken}
+				if err := f.survives(ctx, world, u.GetName()); err != nil {
+					return fmt.Errorf("%s, %s: %w", key(u), where, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// brokenWorlds is about how many copies of each object with a broken spec the law looks at.
+const brokenWorlds = 100
+
+// storable are those broken objects that an API server may hold: in the spec anything, in
+// labels and annotations text.
+func storable(object map[string]any) iter.Seq2[string, map[string]any] {
+	return func(yield func(string, map[string]any) bool) {
+		for where, broken := range Broken(object) {
+			meta, _ := broken["metadata"].(map[string]any)
+			texts := true
+			for _, key := range []string{"labels", "annotations"} {
+				_, is, err := unstructured.NestedStringMap(broken, "metadata", key)
+				texts = texts && err == nil && (is || meta[key] == nil)
+			}
+			inMetadata := strings.HasPrefix(where, "/metadata/labels/") || strings.HasPrefix(where, "/metadata/annotations/")
+			if !strings.HasPrefix(where, "/spec") && (!inMetadata || !texts) {
+				continue
+			}
+			if !yield(where, broken) {
+				return
+			}
+		}
+	}
+}
+
+// survives checks one world in which the named object is broken.
+func (f Fixture) survives(ctx context.Context, objects []*unstructured.Unstructured, name string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	w := f.worldOn(newMemory(objects))
+	o, err := w.router.Observe(ctx, w.Target)
+	if err != nil {
+		o.Problem = err.Error()
+	}
+	if o.Problem != "" && !strings.Contains(o.Problem, name) {
+		return fmt.Errorf("observed: %q does not name the object", o.Problem)
+	}
+	for _, s := range []traffic.Split{w.most(), {}} {
+		w.writes = 0
+		if _, err := w.router.Apply(ctx, w.Target, s); err != nil {
+			if !strings.Contains(err.Error(), name) {
+				return fmt.Errorf("apply %s: %q does not name the object", s, err.Error())
+			}
+			if w.writes > 0 && !s.IsZero() {
+				return fmt.Errorf("apply %s: %d writes, and then %w", s, w.writes, err)
+			}
+			continue
+		}
+		w.writes = 0
+		if _, err := w.router.Apply(ctx, w.Target, s); err != nil || w.writes > 0 {
+			return fmt.Errorf("apply %s again: %d writes, error %v", s, w.writes, err)
+		}
+		if s.IsZero() {
+			continue
+		}
+		if err := w.seen(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // paths lists the way to every node below the value.

@@ -37,6 +37,7 @@ func Laws() []Law {
 		{"header routes come and go", headersComeAndGo},
 		{"mirror routes come and go and follow the weights", mirrorsComeAndGo},
 		{"what cannot be written is refused", refusals},
+		{"junk anywhere in an object is a fault that names it, or does no harm", junkIsSurvived},
 		{"random splits on random objects are read back, and the zero split undoes them", randomSplits},
 	}
 }

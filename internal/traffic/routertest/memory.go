@@ -3,10 +3,14 @@ package routertest
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -93,5 +97,24 @@ func (m *memory) Update(_ context.Context, o client.Object, _ ...client.UpdateOp
 	}
 	u.SetResourceVersion(m.next())
 	m.objects[key(u)] = u.DeepCopy()
+	return nil
+}
+
+// List reads the objects of a kind, in a namespace, with labels.
+func (m *memory) List(_ context.Context, l client.ObjectList, opts ...client.ListOption) error {
+	list, ok := l.(*unstructured.UnstructuredList)
+	if !ok {
+		return fmt.Errorf("list: want unstructured, got %T", l)
+	}
+	var o client.ListOptions
+	o.ApplyOptions(opts)
+	kind := strings.TrimSuffix(list.GetKind(), "List")
+	for _, k := range slices.Sorted(maps.Keys(m.objects)) {
+		u := m.objects[k]
+		if u.GetKind() == kind && (o.Namespace == "" || o.Namespace == u.GetNamespace()) &&
+			(o.LabelSelector == nil || o.LabelSelector.Matches(labels.Set(u.GetLabels()))) {
+			list.Items = append(list.Items, *u.DeepCopy())
+		}
+	}
 	return nil
 }

@@ -50,6 +50,9 @@ func (r toy) get(ctx context.Context, t traffic.Target) (*unstructured.Unstructu
 		}
 		return nil, fmt.Errorf("get Toy/%s/%s: %w", t.Namespace, t.Name, err)
 	}
+	if _, is := u.Object["spec"].(map[string]any); !is && r.flaw != "trips over junk" {
+		return nil, fmt.Errorf("Toy/%s/%s: spec: it is no object", t.Namespace, t.Name)
+	}
 	return u, nil
 }
 
@@ -68,7 +71,7 @@ func (r toy) Observe(ctx context.Context, t traffic.Target) (traffic.Observation
 	var more toyRoutes
 	text, _, _ := unstructured.NestedString(u.Object, "spec", "more")
 	if err := json.Unmarshal([]byte(cmp.Or(text, "{}")), &more); err != nil {
-		return traffic.Observation{}, err
+		return traffic.Observation{}, fmt.Errorf("%s spec.more: %w", t.Name, err)
 	}
 	if r.flaw == "trusts the canary weight alone" {
 		st = 100 - ca
@@ -236,6 +239,7 @@ func TestEveryMutantFailsItsLaw(t *testing.T) {
 		"keeps header routes for good":         "header routes come and go",
 		"mirrors every request":                "mirror routes come and go and follow the weights",
 		"writes what it cannot know again":     "what cannot be written is refused",
+		"trips over junk":                      "junk anywhere in an object is a fault that names it, or does no harm",
 		"cannot stand an odd shape":            "random splits on random objects are read back, and the zero split undoes them",
 	} {
 		t.Run(flaw, func(t *testing.T) {
