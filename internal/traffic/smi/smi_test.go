@@ -2,6 +2,7 @@ package smi
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -168,4 +169,80 @@ func TestVersions(t *testing.T) {
 	if (Options{}).Objects(traffic.Target{}) != nil {
 		t.Error("a rollout without the section has objects")
 	}
+}
+
+// The TrafficSplit is ours, but not what others write into it: 1,000 times somebody adds
+// something, and a random split is asked for.
+func TestWhatOthersAddStays(t *testing.T) {
+	for _, version := range []string{"v1alpha1", "v1alpha2", "v1alpha3"} {
+		t.Run(version, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(1, 2))
+			c := fake.NewClientBuilder().WithScheme(runtime.NewScheme()).Build()
+			router, tg := New(c, c, Options{Version: version}), target(v1alpha1.SMITrafficRouting{})
+			apply := func(s traffic.Split, writes bool) {
+				t.Helper()
+				written, err := router.Apply(t.Context(), tg, s)
+				if err != nil || len(written) > 0 && !writes {
+					t.Fatalf("apply %s: %v, wrote %v", s, err, written)
+				}
+				if o, err := router.Observe(t.Context(), tg); err != nil || o.Problem != "" || !o.Written.Equal(s) {
+					t.Fatalf("applied %s, observed %s, %s %v", s, o.Written, o.Problem, err)
+				}
+			}
+			read := func() *unstructured.Unstructured {
+				u := named(version, "web")
+				if err := c.Get(t.Context(), client.ObjectKeyFromObject(u), u); err != nil {
+					t.Fatal(err)
+				}
+				return u
+			}
+			foreign := func() map[string]any {
+				u := read()
+				u.SetResourceVersion("")
+				unstructured.RemoveNestedField(u.Object, "spec", "backends")
+				return u.Object
+			}
+			apply(randomSplit(r), true)
+			for range 1000 {
+				u := read()
+				add(r, u)
+				if err := c.Update(t.Context(), u); err != nil {
+					t.Fatal(err)
+				}
+				before, s := foreign(), randomSplit(r)
+				apply(s, true)
+				apply(s, false)
+				if d := cmp.Diff(before, foreign()); d != "" {
+					t.Fatalf("%s: %s", s, d)
+				}
+			}
+		})
+	}
+}
+
+// add is somebody else's change of a TrafficSplit.
+func add(r *rand.Rand, u *unstructured.Unstructured) {
+	spec := u.Object["spec"].(map[string]any)
+	switch key := fmt.Sprint("k", r.IntN(5)); r.IntN(5) {
+	case 0:
+		u.SetAnnotations(map[string]string{key: "note"})
+	case 1:
+		u.SetLabels(map[string]string{key: "a"})
+	case 2:
+		spec["matches"] = []any{map[string]any{"kind": "HTTPRouteGroup", "name": key}}
+	case 3:
+		spec[key] = []any{int64(1), 2.5, nil, map[string]any{"x": true}}
+	case 4:
+		u.Object["status"] = map[string]any{key: "seen"}
+	}
+}
+
+func randomSplit(r *rand.Rand) traffic.Split {
+	s := traffic.Two(100, r.Int32N(60), traffic.Destination{Service: "stable"}, traffic.Destination{Service: "canary"})
+	for i := range r.IntN(3) {
+		w := 1 + r.Int32N(15)
+		s.Destinations[0].Weight -= w
+		s.Destinations = append(s.Destinations, traffic.Destination{Role: traffic.Extra, Service: fmt.Sprint("exp-", i), Weight: w})
+	}
+	return s
 }
