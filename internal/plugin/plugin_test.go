@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,10 +20,16 @@ import (
 	goplugin "github.com/hashicorp/go-plugin"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
+
+	v2 "github.com/penstock-io/penstock/plugin/v2"
 )
 
 // TestMain lets this program be the plugin: go-plugin sets the cookie for it.
 func TestMain(m *testing.M) {
+	if os.Getenv(cookieKey) == Step.Cookie {
+		v2.Serve(v2.OfStep(second{}))
+		return
+	}
 	if cookie := os.Getenv(cookieKey); cookie != "" {
 		goplugin.Serve(&goplugin.ServeConfig{
 			HandshakeConfig: goplugin.HandshakeConfig{ProtocolVersion: 1, MagicCookieKey: cookieKey, MagicCookieValue: cookie},
@@ -66,6 +73,13 @@ func (*toy) Type(_ any, reply *string) error { *reply = fmt.Sprint(os.Getpid());
 func (*toy) Die(_ any, _ *string) error { os.Exit(3); return nil }
 
 func (*toy) Hang(_ any, _ *string) error { select {} }
+
+func (*toy) Stop(_ any, _ *string) error {
+	if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
+		return err
+	}
+	select {}
+}
 
 func (*toy) No(_ any, _ *string) error { return errors.New("no") }
 
@@ -215,8 +229,8 @@ func TestWhatCannotBeUsed(t *testing.T) {
 		})
 	}
 	t.Run("it hangs while it starts", func(t *testing.T) {
-		_, err := ask(having(t, item("a/toy", "file://"+path, sum, "hangs at first")), "Type", 2*time.Second)
-		if err == nil || !strings.HasPrefix(err.Error(), "plugin a/toy: InitPlugin: context deadline exceeded") {
+		_, err := ask(having(t, item("a/toy", "file://"+path, sum, "hangs at first")), "Type", 100*time.Millisecond)
+		if err == nil || !strings.HasPrefix(err.Error(), "plugin a/toy: wait for its start: context deadline exceeded") {
 			t.Errorf("got %v", err)
 		}
 	})
