@@ -82,8 +82,11 @@ func Sentence(name, path string, s *status.Status) string {
 			text += [...]string{": ", "; "}[min(i, 1)] + under(path, v.GetField()) + ": " + v.GetDescription()
 		}
 	}
-	return cut(fmt.Sprintf("plugin %s: %s", name, text), maxSentence)
+	return Line(fmt.Sprintf("plugin %s: %s", name, text))
 }
+
+// Line is a text of a plugin as people are shown it: one line, cut to maxSentence.
+func Line(text string) string { return cut(text, maxSentence) }
 
 // under joins the path of a configuration and of a field in it.
 func under(path, field string) string {
