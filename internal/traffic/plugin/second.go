@@ -83,6 +83,9 @@ func (r *Router) observed(t traffic.Target, name string, reply *wire.Observation
 // write brings the routes to the split, unless they have it. The version is that of what is
 // there then, empty where nothing was written.
 func (r *Router) write(ctx context.Context, t traffic.Target, s traffic.Split, name string) (string, error) {
+	if total := t.Routing.MaxTrafficWeightOrDefault(); s.Total != total {
+		return "", fmt.Errorf("route %s: the weights add up to %d, not to %d", t.Key(), s.Total, total)
+	}
 	o, _, err := r.read(ctx, t, name)
 	if err != nil {
 		return "", err
