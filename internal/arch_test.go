@@ -69,6 +69,7 @@ var layers = []layer{
 	{packages: []string{"plugin/v2/wire"}, own: nil, why: "the protocol is generated"},
 	{packages: []string{"plugin/v2"}, own: []string{"api/v1alpha1", "plugin/v2/wire"}, why: "what others build on knows nothing of ours but the API"},
 	{packages: []string{"config", "examples"}, own: nil, why: "manifests, embedded"},
+	{packages: []string{"examples/"}, own: []string{"api/v1alpha1", "plugin/v2"}, why: "an example uses what everybody can use"},
 	{packages: []string{"hack/"}, own: []string{"api/v1alpha1", "internal/guard", "internal/rollout"}, why: "generators read the types"},
 	{packages: []string{"", "internal"}, own: nil, why: "nothing but documentation and this guard"},
 }
