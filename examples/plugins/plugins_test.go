@@ -109,3 +109,20 @@ func manifest[T any](t *testing.T, file string) *T {
 	}
 	return into
 }
+
+// TestTheProgramOfTheDocs: docs/plugins.md shows one that builds.
+func TestTheProgramOfTheDocs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/plugins.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, begins := strings.Cut(string(page), "```go\n")
+	text, _, ends := strings.Cut(text, "```")
+	file := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil || !begins || !ends {
+		t.Fatalf("no program: %v", err)
+	}
+	if out, err := exec.Command("go", "build", "-o", file+".out", file).CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}

@@ -52,7 +52,8 @@ type Traffic interface {
 	// read; routes that are there and cannot carry a split are a Problem.
 	Observe(ctx context.Context, r TrafficRequest) (Observation, error)
 	// Apply makes it so, from whatever is. It is idempotent and changes only what is the
-	// plugin's own. The zero Split means: take away what is ours.
+	// plugin's own. The zero Split means: take away what is ours. A status of code Aborted
+	// means that somebody else has written in between: it is tried again at once.
 	Apply(ctx context.Context, r TrafficRequest, s Split) error
 }
 
@@ -136,7 +137,7 @@ type Observation struct {
 // Step carries out a step of a canary.
 type Step interface {
 	// Run is called until it answers Successful or Failed. An error means that it could not
-	// be said, and the step is tried again.
+	// be said, and the step is tried again after 30 s.
 	Run(ctx context.Context, r StepRequest) (StepReply, error)
 	// Terminate: the rest of the steps is left out. Called once.
 	Terminate(ctx context.Context, r StepRequest) (StepReply, error)
@@ -160,7 +161,8 @@ type StepRequest struct {
 type StepReply struct {
 	Phase   v1alpha1.StepPluginPhase
 	Message string
-	// Again is when a running one wants to be called again, 1 s at least; 0 for 30 s.
+	// Again is when a running one wants to be called again, if that is more than 10 s;
+	// otherwise it is called after 30 s.
 	Again time.Duration
 	// State is the plugin's memory, a JSON object; it is kept in the Rollout's status.
 	State json.RawMessage

@@ -738,7 +738,7 @@ type StepRequest struct {
 	Rollout []byte `protobuf:"bytes,3,opt,name=rollout,proto3" json:"rollout,omitempty"`
 	// index is the step's place, from 0.
 	Index int32 `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`
-	// state is what the plugin answered last, a JSON object; empty at first.
+	// state is what the plugin answered last, a JSON object of at most 64 KiB; empty at first.
 	State         []byte `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -814,7 +814,8 @@ type StepReply struct {
 	// phase is Running, Successful, Failed or Error.
 	Phase   string `protobuf:"bytes,1,opt,name=phase,proto3" json:"phase,omitempty"`
 	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	// again_seconds is when to call again while it runs; 0 leaves it to the controller (30 s).
+	// again_seconds is when to call again while it runs, if that is more than 10; otherwise it
+	// is called after 30 s.
 	AgainSeconds  float64 `protobuf:"fixed64,3,opt,name=again_seconds,json=againSeconds,proto3" json:"again_seconds,omitempty"`
 	State         []byte  `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields

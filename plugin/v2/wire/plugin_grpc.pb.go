@@ -278,7 +278,8 @@ type TrafficClient interface {
 	// Observe reads the routes and changes nothing.
 	Observe(ctx context.Context, in *TrafficRequest, opts ...grpc.CallOption) (*Observation, error)
 	// Apply is idempotent and changes only what is the plugin's. A split without
-	// destinations means: take away what is ours.
+	// destinations means: take away what is ours. ABORTED means that somebody else has
+	// written in between: it is tried again at once.
 	Apply(ctx context.Context, in *ApplyRequest, opts ...grpc.CallOption) (*ApplyReply, error)
 }
 
@@ -320,7 +321,8 @@ type TrafficServer interface {
 	// Observe reads the routes and changes nothing.
 	Observe(context.Context, *TrafficRequest) (*Observation, error)
 	// Apply is idempotent and changes only what is the plugin's. A split without
-	// destinations means: take away what is ours.
+	// destinations means: take away what is ours. ABORTED means that somebody else has
+	// written in between: it is tried again at once.
 	Apply(context.Context, *ApplyRequest) (*ApplyReply, error)
 	mustEmbedUnimplementedTrafficServer()
 }
