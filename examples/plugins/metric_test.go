@@ -187,7 +187,7 @@ func TestAProgramThatIsKilledInACall(t *testing.T) {
 func TestACallThatHangsEnds(t *testing.T) {
 	path, sum := program(t, "metric")
 	programs := host(t, plugin.Metric, entry("shop/number", "file://"+path, sum))
-	p, hasty := metricplugin.New(metricplugin.Options{Plugins: programs}), metricplugin.New(metricplugin.Options{Plugins: programs, Timeout: 100 * time.Millisecond})
+	p, hasty := metricplugin.New(metricplugin.Options{Plugins: programs}), metricplugin.New(metricplugin.Options{Plugins: programs, Timeout: time.Second})
 	gone := make(chan struct{})
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
@@ -201,7 +201,7 @@ func TestACallThatHangsEnds(t *testing.T) {
 	if _, err := p.Measure(t.Context(), fast); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := hasty.Measure(t.Context(), slow); err == nil || err.Error() != "failed to run via plugin: plugin shop/number gave no answer within the timeout of 100ms" {
+	if _, err := hasty.Measure(t.Context(), slow); err == nil || err.Error() != "failed to run via plugin: plugin shop/number gave no answer within the timeout of 1s" {
 		t.Errorf("got %v", err)
 	}
 	<-gone

@@ -48,6 +48,8 @@ func (second) Run(ctx context.Context, r v2.StepRequest) (v2.StepReply, error) {
 	case "prints":
 		fmt.Fprint(os.Stderr, "the lift is")
 		fmt.Fprintln(os.Stderr, "\tstuck")
+	case "panics":
+		panic("no floor")
 	case "refuses":
 		return v2.StepReply{}, fmt.Errorf("look: %w", v2.Refuse("probe.url", "want https"))
 	case "has no answer":
@@ -126,6 +128,7 @@ func TestAPluginOfTheSecondProtocolIsStartedOnceAndAgainAfterACrash(t *testing.T
 	}
 	for fault, want := range map[string]string{
 		"refuses":       "plugin a/toy: look: the configuration cannot be used: spec.steps[0].config.probe.url: want https",
+		"panics":        "plugin a/toy: the plugin panicked: no floor",
 		"has no answer": "plugin a/toy: the lift is away",
 		"is long":       "plugin a/toy: grpc: received message larger than max",
 	} {

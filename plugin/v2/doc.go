@@ -12,6 +12,6 @@
 // (wire/plugin.proto), ends it when it ends itself, and starts it again when it has died.
 // So a plugin keeps nothing in memory that it could not do without. Every call has a
 // deadline in its ctx, after which nobody waits for the answer. Calls for different
-// Rollouts may come at the same time. What the program prints on standard error is in the
+// Rollouts may come at the same time; a panic is an error of its call. What the program prints on standard error is in the
 // log of the controller; standard output belongs to the protocol.
 package plugin

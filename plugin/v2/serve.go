@@ -3,9 +3,14 @@ package plugin
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
 
 	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/penstock-io/penstock/plugin/v2/wire"
 )
@@ -43,8 +48,21 @@ func Serve(k Kind) {
 	goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig:  goplugin.HandshakeConfig{ProtocolVersion: Version, MagicCookieKey: cookieKey, MagicCookieValue: k.cookie},
 		VersionedPlugins: map[int]goplugin.PluginSet{Version: {k.dispense: served{register: k.register}}},
-		GRPCServer:       goplugin.DefaultGRPCServer,
+		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
+			return grpc.NewServer(append(opts, grpc.ChainUnaryInterceptor(recovered))...)
+		},
 	})
+}
+
+// recovered makes a panic an error of the call in which it happened: others go on.
+func recovered(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (reply any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			fmt.Fprintf(os.Stderr, "panic: %v\n%s", v, debug.Stack())
+			err = status.Errorf(codes.Internal, "the plugin panicked: %v", v)
+		}
+	}()
+	return handle(ctx, request)
 }
 
 // served is this side of go-plugin.
