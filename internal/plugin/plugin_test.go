@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/rpc"
@@ -192,6 +193,38 @@ func TestAChangedEntryStartsAnotherProgram(t *testing.T) {
 	}
 	r.Close()
 	if _, err := ask(r, "Type", long); err == nil || !strings.Contains(err.Error(), "the controller is ending") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestBrokenConnections(t *testing.T) {
+	for err, want := range map[error]bool{
+		rpc.ServerError("EOF"): false, errors.New("gob: type not registered for interface"): false,
+		rpc.ErrShutdown: true, io.ErrUnexpectedEOF: true, errors.New("session shutdown"): true, errors.New("reading body gob: wrong type"): true,
+	} {
+		if got := broken(err); got != want {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+	if broken(nil) {
+		t.Error("no error")
+	}
+}
+
+func TestAConfigMapThatCannotBeReadAgain(t *testing.T) {
+	path, sum := binary(t)
+	r := having(t, item("a/toy", "file://"+path, sum))
+	first, err := ask(r, "Type", long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Config = func(context.Context) (map[string]string, error) { return nil, errors.New("no API server") }
+	r.read = time.Now().Add(-fresh - time.Second)
+	if again, err := ask(r, "Type", long); err != nil || again != first {
+		t.Errorf("%s, %v", again, err)
+	}
+	r.read = time.Now().Add(-stale)
+	if _, err := ask(r, "Type", long); err == nil || err.Error() != "plugin a/toy: no API server" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/rpc"
 	"os/exec"
 	"slices"
@@ -157,10 +156,11 @@ func (c *connection) send(method string, args, reply any) <-chan *rpc.Call {
 	return done
 }
 
-// broken tells a connection that is gone from an answer that is an error.
+// broken tells a connection that is gone from an answer that is an error, and from arguments
+// that gob refuses.
 func broken(err error) bool {
-	var network net.Error
-	return errors.Is(err, rpc.ErrShutdown) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network)
+	var answer rpc.ServerError
+	return err != nil && !errors.As(err, &answer) && !strings.HasPrefix(err.Error(), "gob: ")
 }
 
 // answers pings.

@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// fresh is how long the ConfigMap is taken as it was read.
-	fresh = 30 * time.Second
+	// fresh is how long the ConfigMap is taken as it was read, stale how long it is where it
+	// cannot be read again.
+	fresh, stale = 30 * time.Second, 5 * time.Minute
 	// rest is how long a plugin that would not start is left alone.
 	rest = 10 * time.Second
 	// fetchLimit bounds the fetching of a binary, startLimit the handshake after it.
@@ -82,15 +83,19 @@ func (r *Registry) entry(ctx context.Context, name string) (Entry, error) {
 	r.mu.Unlock()
 	if table == nil || age > fresh {
 		data, err := r.Config(ctx)
-		if err == nil {
-			table, err = Parse(r.Kind.Key, data[r.Kind.Key])
+		switch {
+		case err == nil:
+			if table, err = Parse(r.Kind.Key, data[r.Kind.Key]); err == nil {
+				r.mu.Lock()
+				r.table, r.read = table, time.Now()
+				r.mu.Unlock()
+			}
+		case table != nil && age < stale:
+			err = nil // what it was a moment ago will do
 		}
 		if err != nil {
 			return Entry{}, fmt.Errorf("plugin %s: %w", name, err)
 		}
-		r.mu.Lock()
-		r.table, r.read = table, time.Now()
-		r.mu.Unlock()
 	}
 	e, ok := table[name]
 	switch {
