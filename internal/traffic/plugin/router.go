@@ -227,8 +227,12 @@ func (r *Router) verify(ctx context.Context, t traffic.Target, names []string, w
 			if err != nil {
 				return fmt.Errorf("failed to verify weight via plugin: %w", err)
 			}
-			if v.Verified == notVerified || v.Verified == notImplemented && was.verdict == verified {
-				was.verdict = v.Verified
+			switch {
+			case v.Verified == verified:
+			case v.Verified != notImplemented:
+				was.verdict = notVerified // also what nobody has published
+			case was.verdict == verified:
+				was.verdict = notImplemented
 			}
 		}
 		r.mu.Lock()

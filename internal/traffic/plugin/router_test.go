@@ -186,6 +186,7 @@ func TestWhatPluginsSayOfTheirWeights(t *testing.T) {
 	}{
 		"they are live":     {verified, true, defaultSettle, nil},
 		"they are not":      {notVerified, false, unproven, []time.Duration{askAgain}},
+		"something odd":     {7, false, unproven, []time.Duration{askAgain}},
 		"it cannot be told": {notImplemented, false, defaultSettle, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
