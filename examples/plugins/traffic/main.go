@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -42,7 +43,7 @@ func (edge) Observe(ctx context.Context, r plugin.TrafficRequest) (plugin.Observ
 	if err != nil {
 		return plugin.Observation{}, err
 	}
-	o := plugin.Observation{Written: s.split(r), Verifies: s.serving != "", Confirmed: s.serving != "" && s.serving == s.version}
+	o := plugin.Observation{Written: s.split(r), Again: 10 * time.Second, Verifies: s.serving != "", Confirmed: s.serving != "" && s.serving == s.version}
 	if missing := s.missing(r); missing != "" {
 		o.Problem = fmt.Sprintf("site %s has no origin %s: add it to the site", s.site, missing)
 	}
