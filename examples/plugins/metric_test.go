@@ -109,7 +109,7 @@ func TestWhatCannotBeStarted(t *testing.T) {
 		"no such file":       {entry("shop/number", "file:///no/such/file", sum), "location: open /no/such/file: no such file"},
 		"a directory":        {entry("shop/number", "file://"+built, sum), "is a directory"},
 		"no program":         {entry("shop/number", "file://"+text, sumOf(t, text)), "start: fork/exec "},
-		"of another kind":    {entry("shop/number", "file://"+step, stepSum), "start: "},
+		"of another kind":    {entry("shop/number", "file://"+step, stepSum), "is it a metric plugin for this system? What it printed is in the log of the controller"},
 		"nobody answers":     {entry("shop/number", "http://127.0.0.1:1/number", sum), "fetch the binary: "},
 		"it is not there":    {"", "not configured in configmap"},
 		"its server says no": {entry("shop/number", serve(t, http.NotFound)+"/number", sum), "the status is 404 Not Found"},

@@ -3,6 +3,7 @@ package plugin
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -49,8 +50,14 @@ func own(name string, out io.Writer) hclog.Logger {
 		SubloggerHook: func(hclog.Logger) hclog.Logger { return hclog.NewNullLogger() }})
 }
 
-// oneLine keeps an error one line: that of the handshake explains itself at length.
-func oneLine(err error) error { return errors.New(cut(err.Error(), 300)) }
+// greeting is an error of the handshake, which explains itself at length, in one line.
+func greeting(kind Kind, err error) error {
+	text, _, guesses := strings.Cut(err.Error(), "This usually means")
+	if guesses {
+		text = fmt.Sprintf("%s: is it a %s for this system? What it printed is in the log of the controller", strings.TrimSpace(text), kind.Name)
+	}
+	return errors.New(cut(text, 300))
+}
 
 // cut makes one line of at most so many bytes.
 func cut(text string, most int) string {

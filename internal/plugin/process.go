@@ -358,7 +358,7 @@ func (p *process) launch(ctx context.Context, path string) (*connection, error) 
 	case s := <-done:
 		if s.err != nil {
 			client.Kill()
-			return nil, oneLine(s.err)
+			return nil, greeting(kind, s.err)
 		}
 		s.c.cmd = cmd
 		return s.c, nil
