@@ -16,8 +16,12 @@ import (
 	"testing"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/plugin"
 )
 
@@ -91,6 +95,37 @@ func TestAPluginThatAPersonStarts(t *testing.T) {
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "This binary is a plugin") {
 			t.Errorf("%s: %v: %s", name, err, out)
+		}
+	}
+}
+
+// TestManifests: each says what it is for, has no namespace, and every field is one of its kind's.
+func TestManifests(t *testing.T) {
+	files, err := filepath.Glob("*/*.yaml")
+	if err != nil || len(files) != 3 {
+		t.Fatalf("%q, %v", files, err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first, _, _ := strings.Cut(string(raw), "\n"); !strings.HasPrefix(first, "# ") || len(first) < 22 {
+			t.Errorf("%s begins with %q, not with a comment on its purpose", file, first)
+		}
+		for _, text := range strings.Split(string(raw), "\n---\n") {
+			var head metav1.TypeMeta
+			if err := yaml.Unmarshal([]byte(text), &head); err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			into, known := map[string]client.Object{"argoproj.io/v1alpha1 Rollout": &v1alpha1.Rollout{},
+				"argoproj.io/v1alpha1 AnalysisTemplate": &v1alpha1.AnalysisTemplate{}, "v1 Service": &corev1.Service{}}[head.APIVersion+" "+head.Kind]
+			if !known {
+				t.Fatalf("%s: %s is not known here", file, head.Kind)
+			}
+			if err := yaml.UnmarshalStrict([]byte(text), into); err != nil || into.GetName() == "" || into.GetNamespace() != "" {
+				t.Errorf("%s: %s %s/%s: %v", file, head.Kind, into.GetNamespace(), into.GetName(), err)
+			}
 		}
 	}
 }
