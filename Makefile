@@ -50,13 +50,14 @@ story: ## Run the stories (STORY=name for one) and print their logs.
 FUZZED = cloudwatch datadog graphite influxdb job kayenta newrelic prometheus skywalking wavefront web
 
 .PHONY: long
-long: ## Ten times as many random rollouts, a wider search, a million odd rollouts, conditions and answers of metrics, fifty kills.
+long: ## Ten times as many random rollouts, a wider search, a million odd rollouts, conditions and answers of metrics and plugins, fifty kills.
 	$(GO) test ./internal/rollout -run TestSearchFinds -more 1 -timeout 60m -v
 	$(GO) test ./internal/rollout -run TestOddRollouts -inputs 1000000 -timeout 60m -v
 	$(GO) test ./internal/experiment -run Search -lives 40000 -timeout 60m
 	$(GO) test ./internal/sim -run Laws -runs 100000 -timeout 60m -v
 	$(GO) test ./internal/analysis -run '^$$' -fuzz FuzzConditions -fuzztime 1000000x -timeout 60m
 	for p in $(FUZZED); do $(GO) test ./internal/metric/$$p -run '^$$' -fuzz FuzzDecode -fuzztime 100000x -timeout 60m || exit 1; done
+	for p in metric step traffic; do $(GO) test ./internal/$$p/plugin -run '^$$' -fuzz FuzzRead -fuzztime 100000x -timeout 60m || exit 1; done
 	cd sandbox && $(GO) test ./chaos -kills 50 -rollouts 20 -timeout 60m -v
 
 .PHONY: e2e

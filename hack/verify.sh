@@ -5,9 +5,9 @@ cd "$(dirname "$0")/.."
 
 before=$(mktemp -d)
 trap 'rm -rf "$before"' EXIT
-cp -R api config docs "$before"
+cp -R api config docs plugin "$before"
 bash hack/generate.sh
-for dir in api config docs; do
+for dir in api config docs plugin; do
 	if ! diff -r "$before/$dir" "$dir"; then
 		echo "$dir: generated files were out of date; they have been written anew, commit them" >&2
 		exit 1

@@ -6,12 +6,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/rpc"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,10 +21,16 @@ import (
 	goplugin "github.com/hashicorp/go-plugin"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
+
+	v2 "github.com/penstock-io/penstock/plugin/v2"
 )
 
 // TestMain lets this program be the plugin: go-plugin sets the cookie for it.
 func TestMain(m *testing.M) {
+	if os.Getenv(cookieKey) == Step.Cookie {
+		v2.Serve(v2.OfStep(second{}))
+		return
+	}
 	if cookie := os.Getenv(cookieKey); cookie != "" {
 		goplugin.Serve(&goplugin.ServeConfig{
 			HandshakeConfig: goplugin.HandshakeConfig{ProtocolVersion: 1, MagicCookieKey: cookieKey, MagicCookieValue: cookie},
@@ -66,6 +74,13 @@ func (*toy) Type(_ any, reply *string) error { *reply = fmt.Sprint(os.Getpid());
 func (*toy) Die(_ any, _ *string) error { os.Exit(3); return nil }
 
 func (*toy) Hang(_ any, _ *string) error { select {} }
+
+func (*toy) Stop(_ any, _ *string) error {
+	if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
+		return err
+	}
+	select {}
+}
 
 func (*toy) No(_ any, _ *string) error { return errors.New("no") }
 
@@ -182,6 +197,38 @@ func TestAChangedEntryStartsAnotherProgram(t *testing.T) {
 	}
 }
 
+func TestBrokenConnections(t *testing.T) {
+	for err, want := range map[error]bool{
+		rpc.ServerError("EOF"): false, errors.New("gob: type not registered for interface"): false,
+		rpc.ErrShutdown: true, io.ErrUnexpectedEOF: true, errors.New("session shutdown"): true, errors.New("reading body gob: wrong type"): true,
+	} {
+		if got := broken(err); got != want {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+	if broken(nil) {
+		t.Error("no error")
+	}
+}
+
+func TestAConfigMapThatCannotBeReadAgain(t *testing.T) {
+	path, sum := binary(t)
+	r := having(t, item("a/toy", "file://"+path, sum))
+	first, err := ask(r, "Type", long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Config = func(context.Context) (map[string]string, error) { return nil, errors.New("no API server") }
+	r.read = time.Now().Add(-fresh - time.Second)
+	if again, err := ask(r, "Type", long); err != nil || again != first {
+		t.Errorf("%s, %v", again, err)
+	}
+	r.read = time.Now().Add(-stale)
+	if _, err := ask(r, "Type", long); err == nil || err.Error() != "plugin a/toy: no API server" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestWhatCannotBeUsed(t *testing.T) {
 	path, sum := binary(t)
 	other := strings.Repeat("ab", 32)
@@ -215,8 +262,8 @@ func TestWhatCannotBeUsed(t *testing.T) {
 		})
 	}
 	t.Run("it hangs while it starts", func(t *testing.T) {
-		_, err := ask(having(t, item("a/toy", "file://"+path, sum, "hangs at first")), "Type", 2*time.Second)
-		if err == nil || !strings.HasPrefix(err.Error(), "plugin a/toy: InitPlugin: context deadline exceeded") {
+		_, err := ask(having(t, item("a/toy", "file://"+path, sum, "hangs at first")), "Type", 100*time.Millisecond)
+		if err == nil || !strings.HasPrefix(err.Error(), "plugin a/toy: wait for its start: context deadline exceeded") {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -11,14 +11,15 @@ import (
 )
 
 const (
-	// fresh is how long the ConfigMap is taken as it was read.
-	fresh = 30 * time.Second
+	// fresh is how long the ConfigMap is taken as it was read, stale how long it is where it
+	// cannot be read again.
+	fresh, stale = 30 * time.Second, 5 * time.Minute
 	// rest is how long a plugin that would not start is left alone.
 	rest = 10 * time.Second
-	// startLimit bounds a start, the fetching of the binary not included.
-	startLimit = 30 * time.Second
-	// initLimit bounds InitPlugin, pingLimit a ping.
-	initLimit, pingLimit = 30 * time.Second, 2 * time.Second
+	// fetchLimit bounds the fetching of a binary, startLimit the handshake after it.
+	fetchLimit, startLimit = 5 * time.Minute, 30 * time.Second
+	// initLimit bounds InitPlugin, pingLimit a ping, killLimit a program's own end.
+	initLimit, pingLimit, killLimit = 30 * time.Second, 2 * time.Second, 5 * time.Second
 )
 
 // Why a plugin of a name is not called.
@@ -46,19 +47,33 @@ type Registry struct {
 	closed  bool
 }
 
-// Call calls a method of the plugin, which is started if it is not running. args and reply
-// are those of net/rpc; reply must not be used after an error, as a late answer may still
-// be written to it.
-func (r *Registry) Call(ctx context.Context, name, method string, args, reply any) error {
-	entry, err := r.entry(ctx, name)
+// Speaks tells which protocol a plugin speaks: 1 for net/rpc, Second for gRPC. One that has
+// not told yet is started.
+func (r *Registry) Speaks(ctx context.Context, name string) (int, error) {
+	p, err := r.of(ctx, name)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	p, err := r.process(entry)
+	return p.speaks(ctx)
+}
+
+// Call calls a method of a plugin that speaks net/rpc, which is started if it is not running.
+// reply must not be used after an error, as a late answer may still be written to it.
+func (r *Registry) Call(ctx context.Context, name, method string, args, reply any) error {
+	p, err := r.of(ctx, name)
 	if err != nil {
 		return err
 	}
 	return p.call(ctx, method, args, reply)
+}
+
+// of is the process of a plugin.
+func (r *Registry) of(ctx context.Context, name string) (*process, error) {
+	entry, err := r.entry(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return r.process(entry)
 }
 
 // entry finds a plugin in the ConfigMap.
@@ -68,15 +83,19 @@ func (r *Registry) entry(ctx context.Context, name string) (Entry, error) {
 	r.mu.Unlock()
 	if table == nil || age > fresh {
 		data, err := r.Config(ctx)
-		if err == nil {
-			table, err = Parse(r.Kind.Key, data[r.Kind.Key])
+		switch {
+		case err == nil:
+			if table, err = Parse(r.Kind.Key, data[r.Kind.Key]); err == nil {
+				r.mu.Lock()
+				r.table, r.read = table, time.Now()
+				r.mu.Unlock()
+			}
+		case table != nil && age < stale:
+			err = nil // what it was a moment ago will do
 		}
 		if err != nil {
 			return Entry{}, fmt.Errorf("plugin %s: %w", name, err)
 		}
-		r.mu.Lock()
-		r.table, r.read = table, time.Now()
-		r.mu.Unlock()
 	}
 	e, ok := table[name]
 	switch {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/metric"
 	"github.com/penstock-io/penstock/internal/plugin"
@@ -19,9 +21,12 @@ const (
 	again = 15 * time.Second
 )
 
-// Caller calls a method of a plugin by name; *plugin.Registry is one.
+// Caller calls plugins by name; *plugin.Registry is one.
 type Caller interface {
+	// Speaks tells whether Call or Conn is to be used.
+	Speaks(ctx context.Context, name string) (version int, err error)
 	Call(ctx context.Context, name, method string, args, reply any) error
+	Conn(name, path string) grpc.ClientConnInterface
 }
 
 // Options are what the process gives.
@@ -60,7 +65,7 @@ func nameOf(m v1alpha1.MetricProvider) (string, error) {
 // Describe shows what the plugin tells of itself.
 func (p *provider) Describe(r metric.Request) map[string]string {
 	told := map[string]string{}
-	if err := p.call(context.Background(), r, "GetMetadata", GetMetadataArgs{Metric: *r.Whole}, &told); err != nil {
+	if err := p.call(context.Background(), r, "GetMetadata", GetMetadataArgs{Metric: *r.Whole}, &told, describe(told)); err != nil {
 		return nil // Measure says why
 	}
 	for k, v := range told {
@@ -75,10 +80,10 @@ func (p *provider) Measure(ctx context.Context, r metric.Request) (metric.Result
 	var err error
 	verb := "run"
 	if r.InFlight == nil {
-		err = p.call(ctx, r, "Run", RunArgs{AnalysisRun: r.Stored, Metric: *r.Whole}, &m)
+		err = p.call(ctx, r, "Run", RunArgs{AnalysisRun: r.Stored, Metric: *r.Whole}, &m, measure(&m))
 	} else {
 		verb = "resume"
-		err = p.call(ctx, r, "Resume", TerminateAndResumeArgs{AnalysisRun: r.Stored, Metric: *r.Whole, Measurement: *r.InFlight}, &m)
+		err = p.call(ctx, r, "Resume", TerminateAndResumeArgs{AnalysisRun: r.Stored, Metric: *r.Whole, Measurement: *r.InFlight}, &m, measure(&m))
 	}
 	if err == nil && m.Phase == v1alpha1.AnalysisPhaseError {
 		err = errors.New(m.Message)
@@ -111,7 +116,7 @@ func (p *provider) Stop(ctx context.Context, r metric.Request) error {
 		return nil
 	}
 	var m v1alpha1.Measurement
-	err := p.call(ctx, r, "Terminate", TerminateAndResumeArgs{AnalysisRun: r.Stored, Metric: *r.Whole, Measurement: *r.InFlight}, &m)
+	err := p.call(ctx, r, "Terminate", TerminateAndResumeArgs{AnalysisRun: r.Stored, Metric: *r.Whole, Measurement: *r.InFlight}, &m, stop)
 	if err == nil && m.Phase == v1alpha1.AnalysisPhaseError {
 		err = errors.New(m.Message)
 	}
@@ -124,7 +129,7 @@ func (p *provider) Stop(ctx context.Context, r metric.Request) error {
 // Collect implements metric.Collector.
 func (p *provider) Collect(ctx context.Context, r metric.Request, keep int) error {
 	var reply plugin.Error
-	err := p.call(ctx, r, "GarbageCollect", GarbageCollectArgs{AnalysisRun: r.Stored, Metric: *r.Whole, Limit: keep}, &reply)
+	err := p.call(ctx, r, "GarbageCollect", GarbageCollectArgs{AnalysisRun: r.Stored, Metric: *r.Whole, Limit: keep}, &reply, collect(keep))
 	if err == nil && reply.ErrorString != "" {
 		err = errors.New(reply.ErrorString)
 	}
@@ -134,20 +139,30 @@ func (p *provider) Collect(ctx context.Context, r metric.Request, keep int) erro
 	return nil
 }
 
-// call passes args as an interface, which is how the protocol carries them.
-func (p *provider) call(ctx context.Context, r metric.Request, method string, args, reply any) error {
+// call asks in the protocol that the plugin speaks, within the bound: a method of net/rpc, to
+// which args are passed as an interface, which is how it carries them, or second.
+func (p *provider) call(ctx context.Context, r metric.Request, method string, args, reply any, second question) error {
 	name, err := nameOf(r.Provider)
 	if err != nil {
 		return err
 	}
 	limited, cancel := context.WithTimeout(ctx, p.options.Timeout)
 	defer cancel()
-	err = p.options.Plugins.Call(limited, name, method, &args, reply)
+	version, err := p.options.Plugins.Speaks(limited, name)
 	switch {
+	case err == nil && version == plugin.Second:
+		err = p.ask(limited, r, name, second)
 	case err == nil:
+		err = p.options.Plugins.Call(limited, name, method, &args, reply)
+	}
+	if err == nil {
 		return nil
-	case ctx.Err() == nil && limited.Err() != nil:
-		return fmt.Errorf("%s rpc call error: plugin %s gave no answer within the timeout of %s", method, name, p.options.Timeout)
+	}
+	if ctx.Err() == nil && limited.Err() != nil {
+		err = fmt.Errorf("plugin %s gave no answer within the timeout of %s", name, p.options.Timeout)
+	}
+	if version == plugin.Second {
+		return err
 	}
 	return fmt.Errorf("%s rpc call error: %w", method, err)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/metric"
 	"github.com/penstock-io/penstock/internal/plugin"
+	v2 "github.com/penstock-io/penstock/plugin/v2"
 )
 
 const secret = "s3cr3t/t0ken"
@@ -32,6 +33,14 @@ const secret = "s3cr3t/t0ken"
 func TestMain(m *testing.M) {
 	if os.Getenv("ARGO_ROLLOUTS_RPC_PLUGIN") != "metricprovider" {
 		os.Exit(m.Run())
+	}
+	if len(os.Args) > 1 {
+		var n v2.Metric = newer{}
+		if os.Args[1] == "bare" {
+			n = struct{ v2.Metric }{n}
+		}
+		v2.Serve(v2.OfMetric(n))
+		return
 	}
 	gob.RegisterName("RunArgs", new(theirRunArgs))
 	gob.RegisterName("TerminateAndResumeArgs", new(theirOtherArgs))
@@ -132,7 +141,7 @@ func (*theirs) GetMetadata(args any, reply *map[string]string) error {
 var now = time.Date(2026, 8, 17, 10, 0, 0, 0, time.UTC)
 
 // judged makes the provider with this program as its plugin, and a request.
-func judged(t *testing.T, answer string) (metric.Provider, metric.Request) {
+func judged(t *testing.T, answer string, args ...string) (metric.Provider, metric.Request) {
 	t.Helper()
 	path, err := os.Executable()
 	if err != nil {
@@ -143,7 +152,7 @@ func judged(t *testing.T, answer string) (metric.Provider, metric.Request) {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(raw)
-	list := fmt.Sprintf("- {name: a/judge, location: \"file://%s\", sha256: %s}\n", path, hex.EncodeToString(sum[:]))
+	list := fmt.Sprintf("- {name: a/judge, location: \"file://%s\", sha256: %s, args: [%s]}\n", path, hex.EncodeToString(sum[:]), strings.Join(args, ","))
 	r := &plugin.Registry{Kind: plugin.Metric, Dir: t.TempDir(), Log: logr.Discard(),
 		Config: func(context.Context) (map[string]string, error) {
 			return map[string]string{"metricProviderPlugins": list}, nil
@@ -153,7 +162,7 @@ func judged(t *testing.T, answer string) (metric.Provider, metric.Request) {
 	m := &v1alpha1.Metric{Name: "rate", Interval: "2m", Count: &count, SuccessCondition: "result < 1",
 		Provider: v1alpha1.MetricProvider{Plugin: map[string]json.RawMessage{"a/judge": json.RawMessage(answer)}}}
 	at := metav1.NewTime(now)
-	run := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Name: "web-1", CreationTimestamp: at, ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "x", FieldsV1: &metav1.FieldsV1{Raw: []byte("{}")}}}},
+	run := &v1alpha1.AnalysisRun{Spec: v1alpha1.AnalysisRunSpec{Metrics: []v1alpha1.Metric{{Name: "other"}, {Name: "rate"}}}, ObjectMeta: metav1.ObjectMeta{Name: "web-1", CreationTimestamp: at, ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "x", FieldsV1: &metav1.FieldsV1{Raw: []byte("{}")}}}},
 		Status: v1alpha1.AnalysisRunStatus{StartedAt: &at}}
 	return New(Options{Plugins: r}), metric.Request{Metric: "rate", Provider: m.Provider, Whole: m, Stored: run, Now: now, Secrets: []string{secret}}
 }

@@ -5,14 +5,20 @@ import (
 	"errors"
 	"fmt"
 
+	"google.golang.org/grpc"
+
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/plugin"
 	"github.com/penstock-io/penstock/internal/step"
+	"github.com/penstock-io/penstock/plugin/v2/wire"
 )
 
-// Caller calls a method of a plugin by name; *plugin.Registry is one.
+// Caller calls plugins by name; *plugin.Registry is one.
 type Caller interface {
+	// Speaks tells whether Call or Conn is to be used.
+	Speaks(ctx context.Context, name string) (version int, err error)
 	Call(ctx context.Context, name, method string, args, reply any) error
+	Conn(name, path string) grpc.ClientConnInterface
 }
 
 // New makes the plugins that a ConfigMap names. How long a call may take is the context's.
@@ -38,7 +44,13 @@ func (p caller) Call(ctx context.Context, c step.Call) (step.Reply, error) {
 		return step.Reply{}, fmt.Errorf("there is no operation %q of a step plugin", c.Operation)
 	}
 	var r Response
-	err := p.plugins.Call(ctx, c.Name, string(c.Operation), &args, &r)
+	version, err := p.plugins.Speaks(ctx, c.Name)
+	switch {
+	case err == nil && version == plugin.Second:
+		return second(ctx, wire.NewStepClient(p.plugins.Conn(c.Name, fmt.Sprintf("spec.strategy.canary.steps[%d].plugin.config", c.Index))), c)
+	case err == nil:
+		err = p.plugins.Call(ctx, c.Name, string(c.Operation), &args, &r)
+	}
 	switch {
 	case errors.Is(err, plugin.ErrUnknown):
 		return step.Reply{}, fmt.Errorf("%w: %w", step.ErrUnknown, err)

@@ -22,6 +22,7 @@ import (
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/plugin"
 	"github.com/penstock-io/penstock/internal/step"
+	v2 "github.com/penstock-io/penstock/plugin/v2"
 )
 
 // TestMain lets this program be the plugin as well, with types of its own, as other
@@ -29,6 +30,10 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv("ARGO_ROLLOUTS_RPC_PLUGIN") != "step" {
 		os.Exit(m.Run())
+	}
+	if len(os.Args) > 1 && os.Args[1] == "second" {
+		v2.Serve(v2.OfStep(newer{}))
+		return
 	}
 	gob.RegisterName("step.RunArgs", new(theirRunArgs))
 	gob.RegisterName("step.TerminateArgs", new(theirTerminateArgs))
@@ -52,6 +57,7 @@ type (
 	theirArgs struct {
 		Rollout *struct {
 			ObjectMeta struct{ Name string }
+			Spec       v1alpha1.RolloutSpec
 			Status     struct{ CurrentPodHash string }
 		}
 		Context *struct {
@@ -84,6 +90,7 @@ func (*theirs) answer(what string, a theirArgs, r *TheirResponse) error {
 	if r.Result.Message == "hang" {
 		select {}
 	}
+	r.Result.Message = strings.ReplaceAll(r.Result.Message, "SPEC", arrived(a.Rollout.Spec))
 	r.Result.Message = strings.ReplaceAll(r.Result.Message, "ALL", fmt.Sprintf("%s of %s at %s by %s, state %s", what, a.Rollout.ObjectMeta.Name,
 		a.Rollout.Status.CurrentPodHash, a.Context.PluginName, a.Context.Status))
 	return nil
@@ -113,7 +120,8 @@ func stepping(t *testing.T) step.Plugin {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(raw)
-	list := fmt.Sprintf("- {name: a/judge, location: \"file://%s\", sha256: %s}\n- {name: a/off, location: \"file:///x\", sha256: %[2]s, disabled: true}\n", path, hex.EncodeToString(sum[:]))
+	list := fmt.Sprintf("- {name: a/judge, location: \"file://%s\", sha256: %s}\n- {name: a/off, location: \"file:///x\", sha256: %[2]s, disabled: true}\n"+
+		"- {name: a/newer, location: \"file://%[1]s\", sha256: %[2]s, args: [second]}\n", path, hex.EncodeToString(sum[:]))
 	r := &plugin.Registry{Kind: plugin.Step, Dir: t.TempDir(), Log: logr.Discard(),
 		Config: func(context.Context) (map[string]string, error) { return map[string]string{"stepPlugins": list}, nil }}
 	t.Cleanup(r.Close)

@@ -4,18 +4,66 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/plugin"
 	"github.com/penstock-io/penstock/internal/traffic"
 )
 
-// Apply implements traffic.Router: it sends the verbs that make the difference between what
-// was asked for last and the split. With an error it is not known how far they came, and all
-// is said anew with the next one.
+// Apply implements traffic.Router. An error of one plugin does not hold up those after it: on
+// an abort each of them is traffic that goes back.
 func (r *Router) Apply(ctx context.Context, t traffic.Target, s traffic.Split) (traffic.Written, error) {
+	first, second, why := r.sort(ctx, t)
+	if s.IsZero() {
+		return nil, errors.Join(why, r.leave(ctx, t, first), r.clear(ctx, t, second))
+	}
+	if problem := s.Problem(t); problem != "" {
+		return nil, fmt.Errorf("route %s/%s by plugins: %s", t.Namespace, t.Name, problem)
+	}
+	s = s.Held()
+	written := traffic.Written{}
+	var errs []error
+	if len(first) > 0 {
+		said, err := r.tell(ctx, t, s, first)
+		maps.Copy(written, said)
+		errs = append(errs, err)
+	} else {
+		r.forget(t)
+	}
+	for _, name := range second {
+		version, err := r.write(ctx, t, s, name)
+		if version != "" {
+			written[key(name)] = version
+		}
+		errs = append(errs, err)
+	}
+	if len(written) == 0 {
+		written = nil
+	}
+	return written, errors.Join(errs...)
+}
+
+// key is under which what a plugin has written is listed.
+func key(name string) string { return "Plugin/" + name }
+
+// forget drops what was asked for, and returns whether anything was.
+func (r *Router) forget(t traffic.Target) (known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, known = r.asked[t.UID]
+	delete(r.asked, t.UID)
+	return known
+}
+
+// tell sends the verbs that make the difference between what was asked for last and the
+// split. With an error it is not known how far they came, and all is said anew with the
+// next one.
+func (r *Router) tell(ctx context.Context, t traffic.Target, s traffic.Split, names []string) (traffic.Written, error) {
 	r.mu.Lock()
 	m, known := r.asked[t.UID]
 	var was *traffic.Split
@@ -24,28 +72,19 @@ func (r *Router) Apply(ctx context.Context, t traffic.Target, s traffic.Split) (
 		was = &split
 	}
 	r.mu.Unlock()
-	if s.IsZero() {
-		return nil, r.leave(ctx, t, known)
-	}
-	if problem := s.Problem(t); problem != "" {
-		return nil, fmt.Errorf("route %s/%s by plugins: %s", t.Namespace, t.Name, problem)
-	}
-	s = s.Held()
 	if was != nil && was.Equal(s) {
 		return nil, nil
 	}
-	r.mu.Lock()
-	delete(r.asked, t.UID)
-	r.mu.Unlock()
+	r.forget(t)
 	verbs := difference(t, was, s)
 	written := traffic.Written{}
-	for _, name := range names(t.Routing) {
+	for _, name := range names {
 		for _, v := range verbs {
 			if err := r.say(ctx, name, v); err != nil {
 				return written, err
 			}
 		}
-		written["Plugin/"+name] = ""
+		written[key(name)] = ""
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -54,15 +93,15 @@ func (r *Router) Apply(ctx context.Context, t traffic.Target, s traffic.Split) (
 }
 
 // leave takes back what a Rollout that is going has asked for.
-func (r *Router) leave(ctx context.Context, t traffic.Target, known bool) error {
+func (r *Router) leave(ctx context.Context, t traffic.Target, names []string) error {
 	r.mu.Lock()
-	delete(r.asked, t.UID)
+	delete(r.woken, types.NamespacedName{Namespace: t.Namespace, Name: t.Name})
 	r.mu.Unlock()
-	if !known {
+	if !r.forget(t) {
 		return nil // nothing was asked for by this controller
 	}
 	var errs []error
-	for _, name := range names(t.Routing) {
+	for _, name := range names {
 		errs = append(errs, r.say(ctx, name, weight(t, traffic.Split{})), r.say(ctx, name, removal(t)))
 	}
 	return errors.Join(errs...)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -32,9 +33,12 @@ const (
 	unproven = 10 * 365 * 24 * time.Hour
 )
 
-// Caller calls a method of a plugin by name; *plugin.Registry is one.
+// Caller calls plugins by name; *plugin.Registry is one.
 type Caller interface {
+	// Speaks tells whether Call or Conn is to be used.
+	Speaks(ctx context.Context, name string) (version int, err error)
 	Call(ctx context.Context, name, method string, args, reply any) error
+	Conn(name, path string) grpc.ClientConnInterface
 }
 
 // Options are what the process gives.
@@ -56,9 +60,11 @@ type Router struct {
 
 	mu    sync.Mutex
 	asked map[types.UID]*memory
+	// woken is when a pass has been asked for.
+	woken map[types.NamespacedName]time.Time
 }
 
-// memory is what a Rollout's plugins were asked for last.
+// memory is what a Rollout's plugins of the first protocol were asked for last.
 type memory struct {
 	split traffic.Split
 	at    time.Time
@@ -77,7 +83,7 @@ func New(o Options) *Router {
 	if o.Wake == nil {
 		o.Wake = func(types.NamespacedName, time.Duration) {}
 	}
-	return &Router{options: o, asked: map[types.UID]*memory{}}
+	return &Router{options: o, asked: map[types.UID]*memory{}, woken: map[types.NamespacedName]time.Time{}}
 }
 
 // Uses reports whether the rollout routes with a plugin that is not built in.
@@ -95,9 +101,62 @@ func names(r *v1alpha1.RolloutTrafficRouting) (list []string) {
 	return list
 }
 
-// Observe implements traffic.Router. It tells what was asked for, and asks the plugins
-// whether it is live until they say so.
+// sort tells the plugins of the first protocol from those of the second. One that cannot be
+// asked counts among the first, where the next call says why; so does why.
+func (r *Router) sort(ctx context.Context, t traffic.Target) (first, second []string, why error) {
+	ctx, cancel := context.WithTimeout(ctx, r.options.Timeout)
+	defer cancel()
+	for _, name := range names(t.Routing) {
+		version, err := r.options.Plugins.Speaks(ctx, name)
+		if err == nil && version == plugin.Second {
+			second = append(second, name)
+			continue
+		}
+		first, why = append(first, name), errors.Join(why, err)
+	}
+	return first, second, why
+}
+
+// Observe implements traffic.Router. What several plugins say is joined.
 func (r *Router) Observe(ctx context.Context, t traffic.Target) (traffic.Observation, error) {
+	first, second, _ := r.sort(ctx, t)
+	if len(second) == 0 {
+		return r.recall(ctx, t, first)
+	}
+	var looks []traffic.Look
+	var all traffic.Observation
+	add := func(o traffic.Observation) {
+		if all.Versions == nil {
+			all = o
+		}
+		if all.Problem == "" {
+			all.Problem = o.Problem
+		}
+		all.Confirmed, all.Settle = all.Confirmed && o.Confirmed, max(all.Settle, o.Settle)
+		maps.Copy(all.Versions, o.Versions)
+		looks = append(looks, traffic.Look{Carries: traffic.Everything, Split: o.Written})
+	}
+	if len(first) > 0 {
+		o, err := r.recall(ctx, t, first)
+		if err != nil {
+			return traffic.Observation{}, err
+		}
+		add(o)
+	}
+	for _, name := range second {
+		o, err := r.look(ctx, t, name)
+		if err != nil {
+			return traffic.Observation{}, err
+		}
+		add(o)
+	}
+	all.Written, _ = traffic.Join(looks...)
+	return all, nil
+}
+
+// recall tells what plugins of the first protocol were asked for, and asks them whether it is
+// live until they say so.
+func (r *Router) recall(ctx context.Context, t traffic.Target, names []string) (traffic.Observation, error) {
 	o := traffic.Observation{Settle: r.options.Settle, Pinned: t.StableService == "" && t.CanaryService == "", Versions: map[string]string{}}
 	r.mu.Lock()
 	m, known := r.asked[t.UID]
@@ -109,7 +168,7 @@ func (r *Router) Observe(ctx context.Context, t traffic.Target) (traffic.Observa
 	if !known || r.options.Now().Sub(was.at) >= refreshAfter {
 		if !known {
 			was.split = former(t)
-			if err := r.there(ctx, t); errors.Is(err, plugin.ErrUnknown) || errors.Is(err, plugin.ErrDisabled) {
+			if err := r.there(ctx, names); errors.Is(err, plugin.ErrUnknown) || errors.Is(err, plugin.ErrDisabled) {
 				o.Written, o.Problem = was.split, fmt.Sprintf("%s: %s; name it in ConfigMap %s beside the controller", path, err, plugin.ConfigMap)
 				r.options.Wake(types.NamespacedName{Namespace: t.Namespace, Name: t.Name}, 3*askAgain)
 				return o, nil
@@ -123,7 +182,7 @@ func (r *Router) Observe(ctx context.Context, t traffic.Target) (traffic.Observa
 		return o, nil
 	}
 	o.Written = was.split
-	return o, r.verify(ctx, t, was, &o)
+	return o, r.verify(ctx, t, names, was, &o)
 }
 
 // former is the split that a controller before this one has written down.
@@ -143,8 +202,8 @@ func former(t traffic.Target) traffic.Split {
 }
 
 // there starts the plugins that do not run, or says which cannot be had.
-func (r *Router) there(ctx context.Context, t traffic.Target) error {
-	for _, name := range names(t.Routing) {
+func (r *Router) there(ctx context.Context, names []string) error {
+	for _, name := range names {
 		var kind string
 		if err := r.call(ctx, name, "Type", nil, &kind); err != nil {
 			return err
@@ -155,11 +214,11 @@ func (r *Router) there(ctx context.Context, t traffic.Target) error {
 
 // verify asks the plugins whether the weights are live, unless they have said so, and not
 // more often than askAgain. The worst of their answers counts.
-func (r *Router) verify(ctx context.Context, t traffic.Target, was memory, o *traffic.Observation) error {
+func (r *Router) verify(ctx context.Context, t traffic.Target, names []string, was memory, o *traffic.Observation) error {
 	if now := r.options.Now(); was.told.IsZero() || was.verdict == notVerified && now.Sub(was.told) >= askAgain {
 		args := SetWeightAndVerifyWeightArgs{Rollout: rolloutOf(t), DesiredWeight: was.split.Weight(traffic.Canary), AdditionalDestinations: additional(was.split)}
 		was.verdict, was.told = verified, now
-		for _, name := range names(t.Routing) {
+		for _, name := range names {
 			var v Verdict
 			err := r.call(ctx, name, "VerifyWeight", args, &v)
 			if err == nil && v.Err.ErrorString != "" {
@@ -168,8 +227,12 @@ func (r *Router) verify(ctx context.Context, t traffic.Target, was memory, o *tr
 			if err != nil {
 				return fmt.Errorf("failed to verify weight via plugin: %w", err)
 			}
-			if v.Verified == notVerified || v.Verified == notImplemented && was.verdict == verified {
-				was.verdict = v.Verified
+			switch {
+			case v.Verified == verified:
+			case v.Verified != notImplemented:
+				was.verdict = notVerified // also what nobody has published
+			case was.verdict == verified:
+				was.verdict = notImplemented
 			}
 		}
 		r.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -23,6 +24,11 @@ type programs struct {
 	fail     map[string]error // by method
 	verified int32
 }
+
+// Speaks says that all of them speak net/rpc.
+func (p *programs) Speaks(context.Context, string) (int, error) { return 1, nil }
+
+func (p *programs) Conn(string, string) grpc.ClientConnInterface { panic("they speak net/rpc") }
 
 func (p *programs) Call(_ context.Context, name, method string, args, reply any) error {
 	text := name + " " + method
@@ -180,6 +186,7 @@ func TestWhatPluginsSayOfTheirWeights(t *testing.T) {
 	}{
 		"they are live":     {verified, true, defaultSettle, nil},
 		"they are not":      {notVerified, false, unproven, []time.Duration{askAgain}},
+		"something odd":     {7, false, unproven, []time.Duration{askAgain}},
 		"it cannot be told": {notImplemented, false, defaultSettle, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

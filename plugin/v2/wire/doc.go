@@ -1,0 +1,2 @@
+// Package wire is the second protocol of plugins as Go code, generated from plugin.proto.
+package wire
