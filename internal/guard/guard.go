@@ -49,6 +49,7 @@ func Policy(k Kind, account string) (*admissionv1.ValidatingAdmissionPolicy, *ad
 			{Name: "services", Expression: "[has(params.spec.strategy.canary.stableService) ? params.spec.strategy.canary.stableService : ''," +
 				" has(params.spec.strategy.canary.canaryService) ? params.spec.strategy.canary.canaryService : '']" +
 				" + (has(params.spec.strategy.canary.pingPong) ? [params.spec.strategy.canary.pingPong.pingService, params.spec.strategy.canary.pingPong.pongService] : [])"},
+			{Name: "labels", Expression: "has(oldObject.metadata.labels) ? oldObject.metadata.labels : {}"},
 			{Name: "before", Expression: strings.ReplaceAll(k.Shares, "OBJECT", "oldObject")},
 			{Name: "after", Expression: strings.ReplaceAll(k.Shares, "OBJECT", "object")},
 		},

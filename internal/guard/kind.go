@@ -1,8 +1,10 @@
 package guard
 
+import "strings"
+
 // Kind is a kind of routes that is guarded. The expressions are CEL. In them canary is the
-// strategy of the Rollout, routing its trafficRouting, services its Services, and params the
-// Rollout itself; OBJECT stands for the object before or after.
+// strategy of the Rollout, routing its trafficRouting, services its Services, params the Rollout
+// itself, and labels those of the object; OBJECT stands for the object before or after.
 type Kind struct {
 	// Name is the policy's, after "penstock-guard-".
 	Name string
@@ -20,6 +22,9 @@ type Kind struct {
 const (
 	// owned: the object was made for the Rollout.
 	owned = `has(oldObject.metadata.ownerReferences) && oldObject.metadata.ownerReferences.exists(o, o.kind == 'Rollout' && o.uid == params.metadata.uid)`
+	// meshRoutes are the forms of a route of App Mesh, meshNodes that the Rollout names its nodes.
+	meshRoutes = `['httpRoute', 'tcpRoute', 'http2Route', 'grpcRoute']`
+	meshNodes  = `has(variables.routing.appMesh) && has(variables.routing.appMesh.virtualNodeGroup)`
 	// gateway is the section of the published plugin, which Penstock has built in.
 	gatewaySection = `variables.routing.plugins['argoproj-labs/gatewayAPI']`
 )
@@ -77,19 +82,43 @@ var Kinds = []Kind{
 		Has: `has(variables.routing.ambassador)`, Ours: owned,
 		Shares: `[OBJECT.spec.service + '=' + (has(OBJECT.spec.weight) ? string(OBJECT.spec.weight) : '')]`,
 	},
+	{
+		Name: "appmesh", Group: "appmesh.k8s.aws", Resource: "virtualrouters",
+		Has: meshNodes,
+		Ours: `has(oldObject.spec.routes) && oldObject.spec.routes.exists(r, ` + meshRoutes + `.exists(k, k in r && r[k].action.weightedTargets.exists(w,
+    w.virtualNodeRef.name == variables.routing.appMesh.virtualNodeGroup.canaryVirtualNodeRef.name)))`,
+		Shares: `has(OBJECT.spec.routes) ? OBJECT.spec.routes.map(r, r.name + ': ' + ` + meshRoutes + `.filter(k, k in r).map(k,
+    r[k].action.weightedTargets.map(w, w.virtualNodeRef.name + '=' + string(w.weight)).join(' ')).join('; ')) : []`,
+	},
+	{
+		Name: "appmesh-nodes", Group: "appmesh.k8s.aws", Resource: "virtualnodes",
+		Has: meshNodes,
+		Ours: `variables.routing.appMesh.virtualNodeGroup.stableVirtualNodeRef.name == object.metadata.name
+    || variables.routing.appMesh.virtualNodeGroup.canaryVirtualNodeRef.name == object.metadata.name`,
+		Shares: `has(OBJECT.spec.podSelector) && has(OBJECT.spec.podSelector.matchLabels) && 'rollouts-pod-template-hash' in OBJECT.spec.podSelector.matchLabels
+    ? [OBJECT.spec.podSelector.matchLabels['rollouts-pod-template-hash']] : []`,
+	},
 	gateway("httproutes", "httpRoute"), gateway("grpcroutes", "grpcRoute"), gateway("tcproutes", "tcpRoute"), gateway("tlsroutes", "tlsRoute"),
 }
 
-// gateway is a kind of the Gateway API, with its two fields of the section. Routes that are
-// found by a selector are not known to the policy.
+// gateway is a kind of the Gateway API, with its fields of the section: one, several, and the
+// labels of others.
 func gateway(resource, one string) Kind {
-	many := one + "s"
+	many, labels := one+"s", one+"Selector"
 	return Kind{
 		Name: "gateway-" + resource, Group: "gateway.networking.k8s.io", Resource: resource,
 		Has: `has(variables.routing.plugins) && 'argoproj-labs/gatewayAPI' in variables.routing.plugins`,
 		Ours: `has(` + gatewaySection + `.` + one + `) && ` + gatewaySection + `.` + one + ` == object.metadata.name
-    || has(` + gatewaySection + `.` + many + `) && ` + gatewaySection + `.` + many + `.exists(r, r.name == object.metadata.name)`,
+    || has(` + gatewaySection + `.` + many + `) && ` + gatewaySection + `.` + many + `.exists(r, r.name == object.metadata.name)
+    || has(` + gatewaySection + `.` + labels + `) && ` + matches(gatewaySection+"."+labels),
 		Shares: `has(OBJECT.spec.rules) ? OBJECT.spec.rules.filter(r, has(r.backendRefs) && r.backendRefs.exists(b, b.name in variables.services)).map(r,
     r.backendRefs.map(b, b.name + '=' + (has(b.weight) ? string(b.weight) : '')).join(' ')) : []`,
 	}
+}
+
+// matches is whether the object's labels are those of a label selector.
+func matches(selector string) string {
+	return strings.NewReplacer("SELECTOR", selector, "LABELS", "variables.labels").Replace(`(!has(SELECTOR.matchLabels) || SELECTOR.matchLabels.all(k, k in LABELS && LABELS[k] == SELECTOR.matchLabels[k]))
+    && (!has(SELECTOR.matchExpressions) || SELECTOR.matchExpressions.all(e, e.operator == 'Exists' ? e.key in LABELS
+      : e.operator == 'DoesNotExist' ? !(e.key in LABELS) : (e.key in LABELS && LABELS[e.key] in e.values) == (e.operator == 'In')))`)
 }

@@ -98,7 +98,7 @@ func TestGuardKeepsOthersFromMovingARelease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := shared.Apply(t.Context(), "", made...); err != nil {
+	if err := shared.Apply(t.Context(), "", append(made, gatewayKinds(t)...)...); err != nil {
 		t.Fatal(err)
 	}
 	guard(t)

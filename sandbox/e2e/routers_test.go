@@ -36,6 +36,33 @@ spec:
   scope: Namespaced
   names: {kind: ApisixRoute, listKind: ApisixRouteList, plural: apisixroutes, singular: apisixroute}
   versions: [{name: v2, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: virtualservices.appmesh.k8s.aws}
+spec:
+  group: appmesh.k8s.aws
+  scope: Namespaced
+  names: {kind: VirtualService, listKind: VirtualServiceList, plural: virtualservices, singular: virtualservice}
+  versions: [{name: v1beta2, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: virtualnodes.appmesh.k8s.aws}
+spec:
+  group: appmesh.k8s.aws
+  scope: Namespaced
+  names: {kind: VirtualNode, listKind: VirtualNodeList, plural: virtualnodes, singular: virtualnode}
+  versions: [{name: v1beta2, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: virtualrouters.appmesh.k8s.aws}
+spec:
+  group: appmesh.k8s.aws
+  scope: Namespaced
+  names: {kind: VirtualRouter, listKind: VirtualRouterList, plural: virtualrouters, singular: virtualrouter}
+  versions: [{name: v1beta2, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
 `
 
 // byObject is a router whose weights stand in one object.
@@ -103,6 +130,40 @@ spec: {prefix: /, service: "web-stable:80"}
 			return fmt.Sprint(spec["weight"])
 		},
 		half: `{"spec":{"weight":50}}`,
+	},
+	"App Mesh": {
+		section: "appMesh: {virtualService: {name: web}, virtualNodeGroup: {stableVirtualNodeRef: {name: web-stable}, canaryVirtualNodeRef: {name: web-canary}}}",
+		group:   "appmesh.k8s.aws", version: "v1beta2", kind: "VirtualRouter", name: "web-router",
+		manifests: `
+---
+apiVersion: appmesh.k8s.aws/v1beta2
+kind: VirtualService
+metadata: {name: web}
+spec: {provider: {virtualRouter: {virtualRouterRef: {name: web-router}}}}
+---
+apiVersion: appmesh.k8s.aws/v1beta2
+kind: VirtualRouter
+metadata: {name: web-router}
+spec: {routes: [{name: all, httpRoute: {match: {prefix: /}, action: {weightedTargets: [{virtualNodeRef: {name: web-canary}, weight: 0}, {virtualNodeRef: {name: web-stable}, weight: 100}]}}}]}
+---
+apiVersion: appmesh.k8s.aws/v1beta2
+kind: VirtualNode
+metadata: {name: web-stable}
+spec: {podSelector: {matchLabels: {app: web}}}
+---
+apiVersion: appmesh.k8s.aws/v1beta2
+kind: VirtualNode
+metadata: {name: web-canary}
+spec: {podSelector: {matchLabels: {app: web}}}
+`,
+		weight: func(u *unstructured.Unstructured) string {
+			list, _, err := unstructured.NestedSlice(u.Object, "spec", "routes")
+			if err != nil || len(list) != 1 {
+				return fmt.Sprint("no list: ", err)
+			}
+			return first(&unstructured.Unstructured{Object: list[0].(map[string]any)}, "httpRoute", "action", "weightedTargets")
+		},
+		half: `{"spec":{"routes":[{"name":"all","httpRoute":{"match":{"prefix":"/"},"action":{"weightedTargets":[{"virtualNodeRef":{"name":"web-canary"},"weight":50},{"virtualNodeRef":{"name":"web-stable"},"weight":50}]}}}]}}`,
 	},
 	"APISIX": {
 		section: "apisix: {route: {name: web, rules: [main]}}", group: "apisix.apache.org", version: "v2", kind: "ApisixRoute", name: "web",

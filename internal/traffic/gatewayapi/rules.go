@@ -75,7 +75,7 @@ func (p place) render(s traffic.Split) (names []string, problem string) {
 		p.strip(v.claim)
 	}
 	moves := s.Weight(traffic.Canary) != 0 || len(s.Extras())+len(s.Headers)+len(s.Mirrors) > 0
-	claim := traffic.Claim{Headers: s.Headers, Mirrors: s.Mirrors, Moves: moves && p.labelKey != ""}
+	claim := traffic.Claim{Headers: s.Headers, Mirrors: s.Mirrors, Moves: moves && p.labelKey != "" && v.shared}
 	for _, x := range s.Extras() {
 		claim.Extras = append(claim.Extras, x.Service)
 	}

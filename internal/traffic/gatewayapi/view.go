@@ -56,6 +56,7 @@ type view struct {
 	places    []int            // where these stand
 	mirrored  []rule           // those of them that go by weights
 	unclaimed []string         // routes that have rules and no claim
+	shared    bool             // a rule of the user divides requests among others
 }
 
 // view looks at the rules. The view is of use with a problem too.
@@ -88,6 +89,8 @@ func (p place) view() (v view, problem string) {
 		}
 		if weighed {
 			v.sources = append(v.sources, r)
+		} else if len(objects.Entries(m["backendRefs"])) > 1 {
+			v.shared = true
 		}
 		v.others = append(v.others, e)
 	}
