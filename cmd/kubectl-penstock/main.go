@@ -8,13 +8,14 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/penstock-io/penstock/internal/app"
 	"github.com/penstock-io/penstock/internal/cli"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := cli.Run(ctx, cli.Options{
-		Args: os.Args, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Terminal: cli.Terminal(os.Stdout),
+		Args: os.Args, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Terminal: cli.Terminal(os.Stdout), Look: app.Look,
 	})
 	stop()
 	os.Exit(code)

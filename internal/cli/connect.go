@@ -27,6 +27,7 @@ import (
 // cluster is the API server and the namespace that the command line chose.
 type cluster struct {
 	client.WithWatch
+	config    *rest.Config
 	namespace string
 }
 
@@ -50,7 +51,7 @@ func (s *session) connect() (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the connection to the cluster: %w", err)
 	}
-	return &cluster{WithWatch: c, namespace: namespace}, nil
+	return &cluster{WithWatch: c, config: config, namespace: namespace}, nil
 }
 
 // quiet keeps controller-runtime's log off the terminal, and lets -v turn on client-go's.
@@ -80,6 +81,7 @@ func kinds() (*runtime.Scheme, meta.RESTMapper, error) {
 	mapper.Add(v1alpha1.GroupVersion.WithKind("AnalysisRun"), meta.RESTScopeNamespace)
 	mapper.Add(appsv1.SchemeGroupVersion.WithKind("ReplicaSet"), meta.RESTScopeNamespace)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Event"), meta.RESTScopeNamespace)
 	return scheme, mapper, nil
 }
 

@@ -189,6 +189,7 @@ var listKinds = map[string][2]string{
 	"analysisruns": {"argoproj.io/v1alpha1", "AnalysisRunList"},
 	"replicasets":  {"apps/v1", "ReplicaSetList"},
 	"pods":         {"v1", "PodList"},
+	"events":       {"v1", "EventList"},
 }
 
 // selects reports whether a list or watch request covers the object.
@@ -203,7 +204,8 @@ func selects(r *http.Request, u *unstructured.Unstructured) bool {
 		return false
 	}
 	byField, err := fields.ParseSelector(r.URL.Query().Get("fieldSelector"))
-	return err == nil && byField.Matches(fields.Set{"metadata.name": u.GetName()})
+	uid, _, _ := unstructured.NestedString(u.Object, "involvedObject", "uid")
+	return err == nil && byField.Matches(fields.Set{"metadata.name": u.GetName(), "involvedObject.uid": uid})
 }
 
 func (s *apiServer) watch(r *http.Request) *http.Response {

@@ -108,6 +108,10 @@ func (r *Rollouts) observeActive(s *Seen, services map[string]*corev1.Service) {
 // see brings the written split into the history of what may still be live. Where several
 // routers do not ask for the same, what each asks for is apart, and may be live too.
 func (r *Rollouts) see(s *Seen, written traffic.Split, apart []traffic.Split, o traffic.Observation) {
+	if r.Unindexed { // one look: what was written before it has nobody seen
+		s.Snapshot.Traffic = traffic.State{Written: written, Live: append([]traffic.Split{written}, apart...), Known: true, Problem: o.Problem}
+		return
+	}
 	key := loop.Key{Namespace: s.Rollout.Namespace, Name: s.Rollout.Name}
 	r.mu.Lock()
 	defer r.mu.Unlock()

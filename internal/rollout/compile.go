@@ -179,6 +179,13 @@ func canarySteps(c *v1alpha1.CanaryStrategy, routed bool) []step {
 	return steps
 }
 
+// StepText names a canary step as events do, such as "setWeight: 20" or "pause".
+func StepText(s *v1alpha1.CanaryStep) string {
+	var t step
+	t.waits(s)
+	return t.text
+}
+
 // waits says what the step waits for. If several things are set on one step, the first
 // of this order counts (core.md §5.5).
 func (t *step) waits(s *v1alpha1.CanaryStep) {
