@@ -126,7 +126,7 @@ func (w *Watcher) source(gvk schema.GroupVersionKind) (client.Object, cache.Cach
 }
 
 // routeChanged wakes the Rollouts that name the object, and those that may find it by a
-// selector: first of all, since somebody else may have moved traffic.
+// selector. They wait in line: two that fight over a route must not hold up all others.
 func (w *Watcher) routeChanged(gvk schema.GroupVersionKind, o any) {
 	if gone, ok := o.(toolscache.DeletedFinalStateUnknown); ok {
 		o = gone.Obj
@@ -140,7 +140,7 @@ func (w *Watcher) routeChanged(gvk schema.GroupVersionKind, o any) {
 	}
 	base := gvk.Group + "/" + gvk.Kind + "/" + obj.GetNamespace() + "/"
 	for _, name := range []string{obj.GetName(), anyRoute} {
-		w.rollouts(context.Background(), atTheFront(q), client.MatchingFields{routeIndex: base + name})
+		w.rollouts(context.Background(), q, client.MatchingFields{routeIndex: base + name})
 	}
 }
 
