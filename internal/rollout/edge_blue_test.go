@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/rollout"
 	"github.com/penstock-io/penstock/internal/traffic"
@@ -182,5 +184,44 @@ func TestAnAnalysisThatWasTakenOutLeavesTheStatus(t *testing.T) {
 		if b := rollout.Decide(s).Status.BlueGreen; b.PrePromotionAnalysisRunStatus != nil || b.PostPromotionAnalysisRunStatus != nil {
 			t.Errorf("%s: %+v", name, b)
 		}
+	}
+}
+
+// The way back is one write and the status that says so another. A controller that got no
+// further than the first finds the verdict again, although the position is another one now.
+func TestAVerdictAfterTheCutoverOutlivesALostStatus(t *testing.T) {
+	after := func(b *v1alpha1.BlueGreenStrategy) {
+		b.PostPromotionAnalysis = &v1alpha1.RolloutAnalysis{Templates: []v1alpha1.AnalysisTemplateRef{{TemplateName: "errors"}}}
+	}
+	judged := func(phase v1alpha1.AnalysisPhase) mod {
+		return func(s *snapshot) {
+			s.Runs = []rollout.Run{{Name: "demo-v2-2-post", Kind: rollout.PostPromotion, Step: -1, Hash: "v2", Number: 2, Phase: phase, Created: s.Now}}
+			s.Status.BlueGreen.PostPromotionAnalysisRunStatus = &v1alpha1.RolloutAnalysisRunStatus{Name: "demo-v2-2-post", Status: v1alpha1.AnalysisPhaseRunning}
+		}
+	}
+	wentBack := func(s *snapshot) {
+		w := traffic.Two(traffic.DefaultTotal, 0, traffic.Destination{Service: "active", Hash: "v1"}, traffic.Destination{Service: "preview", Hash: "v2"})
+		s.Services[0].Hash = "v1"
+		s.Traffic = traffic.State{Written: w, Live: []traffic.Split{w}, Known: true}
+	}
+	cutOver := []mod{blue("v2", "v2", after), updating(4, 4), func(s *snapshot) { s.Status.BlueGreen.ScaleUpPreviewCheckPoint = true }}
+	for name, c := range map[string]struct {
+		mods  []mod
+		want  []string
+		abort bool
+	}{
+		"the verdict moves the Service":             {append(slices.Clone(cutOver), judged(v1alpha1.AnalysisPhaseFailed)), []string{"point service active at v1"}, true},
+		"and it stays there":                        {append(slices.Clone(cutOver), judged(v1alpha1.AnalysisPhaseFailed), wentBack), nil, true},
+		"so it does when nothing could be measured": {append(slices.Clone(cutOver), judged(v1alpha1.AnalysisPhaseError), wentBack), nil, true},
+		"without a verdict there is no way back":    {append(slices.Clone(cutOver), judged(v1alpha1.AnalysisPhaseRunning)), nil, false},
+		"that of a former attempt does not count":   {append(slices.Clone(cutOver), judged(v1alpha1.AnalysisPhaseFailed), wentBack, func(s *snapshot) { s.Status.AbortedAt = ptr(metav1.NewTime(s.Now)) }), nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := rollout.Decide(given(c.mods...))
+			does(t, p, c.want...)
+			if p.Status.Abort != c.abort || (p.Status.AbortedAt != nil) != c.abort {
+				t.Errorf("abort is %v since %v", p.Status.Abort, p.Status.AbortedAt)
+			}
+		})
 	}
 }

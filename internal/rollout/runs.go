@@ -75,12 +75,24 @@ func (v *view) wanted(t *tests) {
 		_, stepsLeft := v.at()
 		t.wantBack = a.StartingStep == nil || !stepsLeft || v.index >= int(*a.StartingStep)
 	}
+	if v.condemned(v.Status.BlueGreen.PostPromotionAnalysisRunStatus) {
+		t.wantStep = PostPromotion // also when the Service has gone back already, and the status does not say so yet
+		return
+	}
 	if s, ok := v.at(); ok && s.kind == analysisStep && len(s.analysis.Templates) > 0 {
 		// After a cutover the first answers would still be the old pods'.
 		if s.run != PostPromotion || v.pointsOnly(traffic.Stable, v.hash) {
 			t.wantStep = s.run
 		}
 	}
+}
+
+// condemned reports that a run of the present attempt, which the status names, has judged
+// against the revision after its cutover.
+func (v *view) condemned(ref *v1alpha1.RolloutAnalysisRunStatus) bool {
+	return v.blue != nil && v.runNamed(ref) && slices.ContainsFunc(v.Runs, func(r Run) bool {
+		return r.Name == ref.Name && (r.Phase == v1alpha1.AnalysisPhaseFailed || r.Phase == v1alpha1.AnalysisPhaseError)
+	})
 }
 
 // refOf is where the status keeps the run of a kind.
