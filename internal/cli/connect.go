@@ -79,6 +79,7 @@ func kinds() (*runtime.Scheme, meta.RESTMapper, error) {
 	}
 	mapper.Add(v1alpha1.GroupVersion.WithKind("Rollout"), meta.RESTScopeNamespace)
 	mapper.Add(v1alpha1.GroupVersion.WithKind("AnalysisRun"), meta.RESTScopeNamespace)
+	mapper.Add(v1alpha1.GroupVersion.WithKind("Experiment"), meta.RESTScopeNamespace)
 	mapper.Add(appsv1.SchemeGroupVersion.WithKind("ReplicaSet"), meta.RESTScopeNamespace)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Event"), meta.RESTScopeNamespace)
@@ -104,22 +105,32 @@ func missing(name string) error {
 
 // complete offers the names of Rollouts for the first name on the command line.
 func (s *session) complete(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	cl, err := s.connect()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	list := &v1alpha1.RolloutList{}
-	if err := cl.List(c.Context(), list, client.InNamespace(cl.namespace)); err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var found []string
-	for i := range list.Items {
-		if strings.HasPrefix(list.Items[i].Name, typed) {
-			found = append(found, list.Items[i].Name)
+	return s.completes(aRollout)(c, args, typed)
+}
+
+// completes offers the names of a kind.
+func (s *session) completes(n noun) cobra.CompletionFunc {
+	return func(c *cobra.Command, args []string, typed string) (found []string, _ cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
+		cl, err := s.connect()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		list := n.list()
+		if err := cl.List(c.Context(), list, client.InNamespace(cl.namespace)); err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		err = meta.EachListItem(list, func(o runtime.Object) error {
+			if m, err := meta.Accessor(o); err == nil && strings.HasPrefix(m.GetName(), typed) {
+				found = append(found, m.GetName())
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return found, cobra.ShellCompDirectiveNoFileComp
 	}
-	return found, cobra.ShellCompDirectiveNoFileComp
 }

@@ -100,7 +100,7 @@ func names(args []string) (file, display string) {
 
 func (s *session) root() *cobra.Command {
 	c := group(s.file, "Follow and steer Rollouts", nil,
-		s.get(), s.promote(), s.abort(), group("retry", "Start an aborted update anew", nil, s.retry()), s.pause(), s.status(), s.why(), s.history(), s.diff(), s.guard(), s.version())
+		s.get(), s.promote(), s.abort(), s.retry(), s.pause(), s.restart(), s.terminate(), s.status(), s.why(), s.history(), s.diff(), s.guard(), s.version())
 	c.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: s.display}
 	c.SilenceUsage, c.SilenceErrors = true, true
 	c.SetOut(s.Out)

@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,33 +17,95 @@ import (
 )
 
 func (s *session) abort() *cobra.Command {
-	return s.forEach("abort ROLLOUT_NAME...", "Send traffic and pods back to the stable version", "aborted", rollout.Abort)
+	return s.forEach(aRollout, "abort ROLLOUT_NAME...", "Send traffic and pods back to the stable version", "aborted", rollout.Abort)
 }
 
 func (s *session) pause() *cobra.Command {
-	return s.forEach("pause ROLLOUT_NAME...", "Hold a rollout where it is", "paused", rollout.Pause)
+	return s.forEach(aRollout, "pause ROLLOUT_NAME...", "Hold a rollout where it is", "paused", rollout.Pause)
 }
 
 func (s *session) retry() *cobra.Command {
-	c := s.forEach("rollout ROLLOUT_NAME...", "Start an aborted update anew", "retried", rollout.Retry)
+	c := s.forEach(aRollout, "rollout ROLLOUT_NAME...", "Start an aborted update anew", "retried", rollout.Retry)
 	c.Aliases = []string{"ro", "rollouts"}
+	x := s.forEach(anExperiment, "experiment EXPERIMENT_NAME...", "Start an experiment anew", "retried", rollout.RetryExperiment)
+	x.Aliases = []string{"exp", "experiments"}
+	return group("retry", "Start an aborted update or an experiment anew", nil, c, x)
+}
+
+func (s *session) terminate() *cobra.Command {
+	r := s.forEach(anAnalysisRun, "analysisrun ANALYSISRUN_NAME...", "End a run with what it has measured so far", "terminated", rollout.Terminate)
+	r.Aliases = []string{"ar", "analysisruns"}
+	x := s.forEach(anExperiment, "experiment EXPERIMENT_NAME...", "End an experiment", "terminated", rollout.Terminate)
+	x.Aliases = []string{"exp", "experiments"}
+	return group("terminate", "End an analysis run or an experiment", nil, r, x)
+}
+
+func (s *session) restart() *cobra.Command {
+	var in string
+	c := &cobra.Command{
+		Use: "restart ROLLOUT_NAME", Short: "Replace all pods, as many at a time as may be missing",
+		Args: exactly(1), ValidArgsFunction: s.complete,
+		RunE: func(c *cobra.Command, args []string) error {
+			after, err := delay(in)
+			if err != nil {
+				return err
+			}
+			cl, err := s.connect()
+			if err != nil {
+				return err
+			}
+			if err := cl.send(c.Context(), aRollout, args[0], rollout.RestartAt(s.Now().Add(after))); err != nil {
+				return err
+			}
+			return s.print(fmt.Sprintf("rollout '%s' restarts in %s\n", args[0], cmp.Or(in, "0s")))
+		},
+	}
+	c.Flags().StringVarP(&in, "in", "i", "", "how long to wait first, e.g. 30s, 5m or 1h; a number alone is seconds")
 	return c
 }
 
-// forEach is a verb that sends the same patches to every named Rollout, up to the first error.
-func (s *session) forEach(use, short, done string, verb func() []rollout.Patch) *cobra.Command {
+// delay is a time to come: a Go duration, or seconds.
+func delay(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(text)
+	if seconds, bad := strconv.ParseUint(text, 10, 31); bad == nil {
+		d, err = time.Duration(seconds)*time.Second, nil
+	}
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("--in: want a time to come, such as 30s, 5m or 1h, got %q", text)
+	}
+	return d, nil
+}
+
+// noun is a kind that verbs are for.
+type noun struct {
+	word  string // as printed
+	empty func() client.Object
+	list  func() client.ObjectList
+}
+
+var (
+	aRollout      = noun{"rollout", func() client.Object { return &v1alpha1.Rollout{} }, func() client.ObjectList { return &v1alpha1.RolloutList{} }}
+	anExperiment  = noun{"experiment", func() client.Object { return &v1alpha1.Experiment{} }, func() client.ObjectList { return &v1alpha1.ExperimentList{} }}
+	anAnalysisRun = noun{"analysisRun", func() client.Object { return &v1alpha1.AnalysisRun{} }, func() client.ObjectList { return &v1alpha1.AnalysisRunList{} }}
+)
+
+// forEach is a verb that sends the same patches to every named object, up to the first error.
+func (s *session) forEach(n noun, use, short, done string, verb func() []rollout.Patch) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Args: atLeast(1), ValidArgsFunction: s.complete,
+		Use: use, Short: short, Args: atLeast(1), ValidArgsFunction: s.completes(n),
 		RunE: func(c *cobra.Command, args []string) error {
 			cl, err := s.connect()
 			if err != nil {
 				return err
 			}
 			for _, name := range args {
-				if err := cl.send(c.Context(), name, verb()); err != nil {
+				if err := cl.send(c.Context(), n, name, verb()); err != nil {
 					return err
 				}
-				if err := s.print(fmt.Sprintf("rollout '%s' %s\n", name, done)); err != nil {
+				if err := s.print(fmt.Sprintf("%s '%s' %s\n", n.word, name, done)); err != nil {
 					return err
 				}
 			}
@@ -67,7 +132,7 @@ func (s *session) promote() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := cl.send(c.Context(), args[0], patches); err != nil {
+			if err := cl.send(c.Context(), aRollout, args[0], patches); err != nil {
 				return err
 			}
 			return s.print(fmt.Sprintf("rollout '%s' %s\n", args[0], outcome(r, o, patches)))
@@ -96,11 +161,11 @@ func outcome(r *v1alpha1.Rollout, o rollout.PromoteOptions, patches []rollout.Pa
 
 // send applies the patches in their order, with the older form where the API server has
 // no status subresource.
-func (c *cluster) send(ctx context.Context, name string, patches []rollout.Patch) error {
+func (c *cluster) send(ctx context.Context, n noun, name string, patches []rollout.Patch) error {
 	for _, p := range patches {
-		err := c.patch(ctx, name, p.Subresource, p.Body)
+		err := c.patch(ctx, n, name, p.Subresource, p.Body)
 		if apierrors.IsNotFound(err) && p.Unified != nil {
-			return c.patch(ctx, name, "", p.Unified)
+			return c.patch(ctx, n, name, "", p.Unified)
 		}
 		if err != nil {
 			return err
@@ -109,9 +174,10 @@ func (c *cluster) send(ctx context.Context, name string, patches []rollout.Patch
 	return nil
 }
 
-func (c *cluster) patch(ctx context.Context, name, subresource string, body []byte) error {
-	r := &v1alpha1.Rollout{}
-	r.Namespace, r.Name = c.namespace, name
+func (c *cluster) patch(ctx context.Context, n noun, name, subresource string, body []byte) error {
+	r := n.empty()
+	r.SetNamespace(c.namespace)
+	r.SetName(name)
 	patch := client.RawPatch(types.MergePatchType, body)
 	if subresource == "" {
 		return c.Patch(ctx, r, patch)

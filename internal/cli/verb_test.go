@@ -4,8 +4,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
@@ -30,10 +32,19 @@ func TestVerbsSendThePublishedRequestsAndSaySo(t *testing.T) {
 		sent       []string
 		out        string
 	}{
-		"abort":   {"abort web", givenRollout(), false, []string{web + "/status" + merge + `{"status":{"abort":true}}`}, "rollout 'web' aborted\n"},
-		"retry":   {"retry rollout web", givenRollout(), false, []string{web + "/status" + merge + `{"status":{"abort":false}}`}, "rollout 'web' retried\n"},
-		"retry o": {"retry ro web", givenRollout(), false, []string{web + "/status" + merge + `{"status":{"abort":false}}`}, "rollout 'web' retried\n"},
-		"pause":   {"pause web", givenRollout(), false, []string{web + merge + `{"spec":{"paused":true}}`}, "rollout 'web' paused\n"},
+		"abort":           {"abort web", givenRollout(), false, []string{web + "/status" + merge + `{"status":{"abort":true}}`}, "rollout 'web' aborted\n"},
+		"retry":           {"retry rollout web", givenRollout(), false, []string{web + "/status" + merge + `{"status":{"abort":false}}`}, "rollout 'web' retried\n"},
+		"retry o":         {"retry ro web", givenRollout(), false, []string{web + "/status" + merge + `{"status":{"abort":false}}`}, "rollout 'web' retried\n"},
+		"pause":           {"pause web", givenRollout(), false, []string{web + merge + `{"spec":{"paused":true}}`}, "rollout 'web' paused\n"},
+		"restart":         {"restart web", givenRollout(), false, []string{web + merge + `{"spec":{"restartAt":"2000-01-01T00:00:00Z"}}`}, "rollout 'web' restarts in 0s\n"},
+		"restart later":   {"restart web -i 5m", givenRollout(), false, []string{web + merge + `{"spec":{"restartAt":"2000-01-01T00:05:00Z"}}`}, "rollout 'web' restarts in 5m\n"},
+		"restart in 90 s": {"restart web --in 90", givenRollout(), false, []string{web + merge + `{"spec":{"restartAt":"2000-01-01T00:01:30Z"}}`}, "rollout 'web' restarts in 90\n"},
+		"retry an experiment": {"retry exp trial", givenRollout(), false, []string{"PATCH /apis/argoproj.io/v1alpha1/namespaces/shop/experiments/trial" + merge + `{"status":null}`},
+			"experiment 'trial' retried\n"},
+		"terminate an experiment": {"terminate experiment trial", givenRollout(), false, []string{"PATCH /apis/argoproj.io/v1alpha1/namespaces/shop/experiments/trial" + merge + `{"spec":{"terminate":true}}`},
+			"experiment 'trial' terminated\n"},
+		"terminate a run": {"terminate ar check", givenRollout(), false, []string{"PATCH /apis/argoproj.io/v1alpha1/namespaces/shop/analysisruns/check" + merge + `{"spec":{"terminate":true}}`},
+			"analysisRun 'check' terminated\n"},
 		"several at once": {"abort web api", givenRollout(), false, []string{web + "/status" + merge + `{"status":{"abort":true}}`, api + "/status" + merge + `{"status":{"abort":true}}`},
 			"rollout 'web' aborted\nrollout 'api' aborted\n"},
 		"abort without a status subresource": {"abort web", givenRollout(), true,
@@ -54,9 +65,10 @@ func TestVerbsSendThePublishedRequestsAndSaySo(t *testing.T) {
 		"skip all steps": {"promote web --skip-all-steps", givenRollout(), false, []string{web + "/status" + merge + `{"status":{"currentStepIndex":3}}`}, "rollout 'web' promoted\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newServer(t, c.rollout, givenRollout(func(r *v1alpha1.Rollout) { r.Name, r.UID = "api", "uid-api" }))
+			s := newServer(t, c.rollout, givenRollout(func(r *v1alpha1.Rollout) { r.Name, r.UID = "api", "uid-api" }),
+				givenRun("check", "4", v1alpha1.AnalysisPhaseRunning, 0), &v1alpha1.Experiment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "trial"}})
 			s.statusless = c.statusless
-			got := s.call(t.Context(), strings.Fields(c.args)...)
+			got := s.callWith(t.Context(), Options{Now: func() time.Time { return epoch }}, strings.Fields(c.args)...)
 			if diff := cmp.Diff(c.sent, s.seen); diff != "" {
 				t.Errorf("requests (-want +got):\n%s", diff)
 			}
@@ -76,6 +88,10 @@ func TestVerbsThatFailSayWhyAndExitWithOne(t *testing.T) {
 		"promote an unknown rollout":    {args: "promote other", err: "Error: rollout.argoproj.io \"other\" not found\n"},
 		"abort stops at the first":      {args: "abort web other web", out: "rollout 'web' aborted\n", err: "Error: rollouts.argoproj.io \"other\" not found\n", sent: 3},
 		"pause an unknown rollout":      {args: "pause other", err: "Error: rollouts.argoproj.io \"other\" not found\n", sent: 1},
+		"restart at no time":            {args: "restart web -i soon", err: "Error: --in: want a time to come, such as 30s, 5m or 1h, got \"soon\"\n"},
+		"restart in the past":           {args: "restart web -i=-5m", err: "Error: --in: want a time to come, such as 30s, 5m or 1h, got \"-5m\"\n"},
+		"terminate an unknown run":      {args: "terminate ar other", err: "Error: analysisruns.argoproj.io \"other\" not found\n", sent: 1},
+		"retry an unknown experiment":   {args: "retry experiment other", err: "Error: experiments.argoproj.io \"other\" not found\n", sent: 1},
 		"skip in two ways":              {args: "promote web -c -a", err: "Error: Cannot use skip-current-step and skip-all-steps flags at the same time\n"},
 		"skip in blue-green":            {args: "promote web -a", mods: []func(*v1alpha1.Rollout){blueGreen}, err: "Error: Cannot skip steps of a bluegreen rollout. Run without a flags\n"},
 		"promote what nobody has seen":  {args: "promote web --full", mods: []func(*v1alpha1.Rollout){healthy, unseen}, err: "Error: the controller has not yet seen the latest spec, so there is nothing to promote; try again\n"},
