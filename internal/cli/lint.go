@@ -34,12 +34,16 @@ func (s *session) lint() *cobra.Command {
 		names     []string
 		recursive bool
 		strict    bool
+		format    string
 	)
 	c := &cobra.Command{
 		Use: "lint", Args: exactly(0), Short: lintHelp,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if len(names) == 0 {
 				return &usageError{c, `required flag(s) "filename" not set`}
+			}
+			if !slices.Contains([]string{"text", "json", "sarif"}, format) {
+				return &usageError{c, fmt.Sprintf("unknown output %q; there are text, json, sarif", format)}
 			}
 			sources, err := s.sources(names, recursive)
 			if err != nil {
@@ -49,36 +53,48 @@ func (s *session) lint() *cobra.Command {
 			if err != nil {
 				return unreadable{err}
 			}
-			return s.tell(all, strict)
+			return s.tell(all, format, strict)
 		},
 	}
 	c.Flags().StringSliceVarP(&names, "filename", "f", nil, `a file, a folder, or "-" for standard input; may be repeated`)
 	c.Flags().BoolVarP(&recursive, "recursive", "R", false, "also read the folders in folders")
+	c.Flags().StringVarP(&format, "output", "o", "text", "text, json or sarif")
 	c.Flags().BoolVar(&strict, "strict", false, "let advice fail as errors do")
 	return c
 }
 
-// tell prints the findings: errors on standard output, as published, and advice on
-// standard error, so that valid manifests print nothing there.
-func (s *session) tell(all []lint.Finding, strict bool) error {
-	errs := lint.Errors(all)
-	if strict {
-		errs = all
+// tell prints the findings. As text, errors go to standard output, as published, and advice
+// to standard error, so that valid manifests print nothing on standard output.
+func (s *session) tell(all []lint.Finding, format string, strict bool) error {
+	var fails, advice []lint.Finding
+	for _, f := range all {
+		if strict || f.Severity == lint.Error {
+			fails = append(fails, f)
+		} else {
+			advice = append(advice, f)
+		}
 	}
-	advice := slices.DeleteFunc(slices.Clone(all), func(f lint.Finding) bool { return f.Severity == lint.Error })
-	if strict {
-		advice = nil
+	text, err := lint.Text(fails), error(nil)
+	switch format {
+	case "json":
+		text, err = lint.JSON(all)
+	case "sarif":
+		text, err = lint.SARIF(all)
+	default:
+		if _, err := io.WriteString(s.Err, lint.Text(advice)); err != nil {
+			return err
+		}
 	}
-	if _, err := io.WriteString(s.Err, lint.Text(advice)); err != nil {
+	if err != nil {
 		return err
 	}
-	if len(errs) == 0 {
-		return nil
-	}
-	if err := s.print(lint.Text(errs)); err != nil {
+	if err := s.print(text); err != nil {
 		return err
 	}
-	return errors.New(errs[0].Message)
+	if len(fails) > 0 {
+		return errors.New(fails[0].Message)
+	}
+	return nil
 }
 
 // sources reads what the names stand for, each file once.

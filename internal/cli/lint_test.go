@@ -74,3 +74,29 @@ func TestLintExitsWithTwoForWhatItCannotRead(t *testing.T) {
 		t.Errorf("code %d, output %q, errors %q", code, out, errs)
 	}
 }
+
+func TestLintAdviceFailsOnlyWhenStrict(t *testing.T) {
+	files := map[string]string{"a.yaml": validManifest}
+	const advice = "a.yaml:11: Rollout/web: advice: spec.strategy.canary: the canary has no background analysis [no-background-analysis]\n"
+	code, out, errs := linted(t, files, "", "-f", "a.yaml")
+	if code != 0 || out != "" || !strings.HasPrefix(errs, advice) {
+		t.Errorf("code %d, output %q, errors %q", code, out, errs)
+	}
+	code, out, errs = linted(t, files, "", "-f", "a.yaml", "--strict")
+	if code != 1 || !strings.HasPrefix(out, advice) || errs != "Error: the canary has no background analysis\n" {
+		t.Errorf("code %d, output %q, errors %q", code, out, errs)
+	}
+}
+
+func TestLintPrintsEverythingInTheFormatsForMachines(t *testing.T) {
+	for format, want := range map[string]string{"json": `"rule": "no-background-analysis"`, "sarif": `"ruleId": "no-background-analysis"`} {
+		code, out, errs := linted(t, map[string]string{"a.yaml": validManifest}, "", "-f", "a.yaml", "-o", format)
+		if code != 0 || !strings.Contains(out, want) || errs != "" {
+			t.Errorf("%s: code %d, output %q, errors %q", format, code, out, errs)
+		}
+	}
+	code, out, errs := linted(t, nil, "", "-f", "-", "-o", "xml")
+	if code != 1 || out != "" || !strings.Contains(errs, `unknown output "xml"`) {
+		t.Errorf("code %d, output %q, errors %q", code, out, errs)
+	}
+}

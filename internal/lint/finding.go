@@ -71,13 +71,3 @@ func Check(sources []Source) ([]Finding, error) {
 	})
 	return all, nil
 }
-
-// Errors are the findings that fail.
-func Errors(all []Finding) (errs []Finding) {
-	for _, f := range all {
-		if f.Severity == Error {
-			errs = append(errs, f)
-		}
-	}
-	return errs
-}
