@@ -18,7 +18,9 @@ import (
 // unreadable is an input that lint could not look at.
 type unreadable struct{ error }
 
-const lintHelp = `Look at manifests without a cluster, and say what is wrong or unwise in them
+const lintShort = "Look at manifests without a cluster, and say what is wrong or unwise in them"
+
+const lintMore = `
 
 Input is read from files, from the *.yaml, *.yml and *.json of folders, and from "-" for standard input,
 so that it may come from kustomize or helm. All manifests are taken together.
@@ -37,7 +39,7 @@ func (s *session) lint() *cobra.Command {
 		format    string
 	)
 	c := &cobra.Command{
-		Use: "lint", Args: exactly(0), Short: lintHelp,
+		Use: "lint", Args: exactly(0), Short: lintShort, Long: lintShort + lintMore,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if len(names) == 0 {
 				return &usageError{c, `required flag(s) "filename" not set`}

@@ -49,8 +49,10 @@ func TestLintOfValidManifestsPrintsNothingOnStandardOutput(t *testing.T) {
 
 func TestLintGivesThePublishedErrors(t *testing.T) {
 	for name, c := range map[string]struct{ from, to, want string }{
-		"a field":    {"maxSurge: 1", "maxSurges: 1", `error unmarshaling JSON: while decoding JSON: json: unknown field "maxSurges"`},
-		"a value":    {"maxSurge: 1", "maxSurge: 0, maxUnavailable: 0", "spec.strategy.maxSurge: Invalid value: 0: MaxSurge and MaxUnavailable both can not be zero"},
+		"a field": {"maxSurge: 1", "maxSurges: 1", `error unmarshaling JSON: while decoding JSON: json: unknown field "maxSurges"`},
+		"a value": {"maxSurge: 1", "maxSurge: 0, maxUnavailable: 0", "spec.strategy.maxSurge: Invalid value: 0: MaxSurge and MaxUnavailable both can not be zero"},
+		"a Service": {"maxSurge: 1}", "canaryService: b}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: b}\nspec: {selector: {tier: web}}",
+			`spec.strategy.canary.canaryService: Invalid value: "b": Service "b" has unmatch label "tier" in rollout`},
 		"a selector": {"  selector: {matchLabels: {app: web}}\n", "", "spec.selector: Required value: Rollout has missing field '.spec.selector'"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,5 +100,12 @@ func TestLintPrintsEverythingInTheFormatsForMachines(t *testing.T) {
 	code, out, errs := linted(t, nil, "", "-f", "-", "-o", "xml")
 	if code != 1 || out != "" || !strings.Contains(errs, `unknown output "xml"`) {
 		t.Errorf("code %d, output %q, errors %q", code, out, errs)
+	}
+}
+
+func TestLintHelpNamesTheExitCodes(t *testing.T) {
+	code, out, errs := linted(t, nil, "", "--help")
+	if code != 0 || out != "" || !strings.Contains(errs, "them\n\nInput is read") || !strings.Contains(errs, "\n  2  an input could not be read") {
+		t.Errorf("code %d, output %q, help %q", code, out, errs)
 	}
 }

@@ -110,7 +110,11 @@ func (s *session) root() *cobra.Command {
 	c.SetErr(s.Err)
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{c, err.Error()} })
 	c.SetHelpFunc(func(c *cobra.Command, _ []string) {
-		fmt.Fprintf(s.Err, "%s\n\n%s", c.Short, c.UsageString())
+		about := c.Short
+		if c.Long != "" {
+			about = c.Long
+		}
+		fmt.Fprintf(s.Err, "%s\n\n%s", about, c.UsageString())
 	})
 	s.flags = genericclioptions.NewConfigFlags(true)
 	s.flags.WrapConfigFn = s.WrapConfig

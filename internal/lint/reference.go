@@ -196,6 +196,14 @@ func checkMissing(s *set, o *object, add report) {
 			add(p.Where, p.Text, "")
 		}
 	}
+	if _, is := o.typed.(*v1alpha1.Experiment); is {
+		for _, t := range trials(o) {
+			kind := kindOf(t.ref)
+			if s.named(o, "argoproj.io", kind, t.ref.TemplateName) == nil && len(s.in(o, "argoproj.io", kind)) > 0 {
+				add(t.path, fmt.Sprintf("%s '%s' not found", kind, t.ref.TemplateName), "")
+			}
+		}
+	}
 	for _, ref := range routeRefs(o) {
 		if s.named(o, ref.group, ref.kind, ref.name) == nil && len(s.in(o, ref.group, ref.kind)) > 0 {
 			add(ref.path, fmt.Sprintf("%s '%s' not found", ref.kind, ref.name), "")
@@ -206,15 +214,16 @@ func checkMissing(s *set, o *object, add report) {
 // checkRuns makes the runs. One that needs the Rollout's status cannot be made here.
 func checkRuns(s *set, o *object, add report) {
 	if r, is := o.typed.(*v1alpha1.AnalysisRun); is && len(r.Spec.Malformed) == 0 {
-		if err := analysis.CheckRun(r.Spec); err != nil && len(analysis.Faults(r.Spec.Metrics, r.Spec.Args)) == 0 {
+		if err := analysis.CheckRun(r.Spec); err != nil && !faulty(o) {
 			add("spec", err.Error(), "")
 		}
 	}
+	templates := s.templates(o)
+	checkTrials(o, templates, add)
 	r, is := o.typed.(*v1alpha1.Rollout)
 	if !is {
 		return
 	}
-	templates := s.templates(o)
 	for _, a := range sections(&r.Spec) {
 		in := s.input(o, a, templates)
 		if analysis.Check(in) != nil {
@@ -232,19 +241,16 @@ func checkRuns(s *set, o *object, add report) {
 
 // faulty reports that a template of a section has faults of its own, which are told there.
 func (s *set) faulty(from *object, a section) bool {
-	for _, t := range a.analysis.Templates {
-		kind := "AnalysisTemplate"
-		if t.ClusterScope {
-			kind = "ClusterAnalysisTemplate"
-		}
-		if o := s.named(from, "argoproj.io", kind, t.TemplateName); o != nil {
-			metrics, args, _, _ := metricsOf(o)
-			if slices.ContainsFunc(analysis.Faults(metrics, args), func(f analysis.Fault) bool { return f.Kind != analysis.FaultArg }) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(a.analysis.Templates, func(t v1alpha1.AnalysisTemplateRef) bool {
+		o := s.named(from, "argoproj.io", kindOf(t), t.TemplateName)
+		return o != nil && faulty(o)
+	})
+}
+
+// faulty reports faults that hold whatever the args are.
+func faulty(o *object) bool {
+	metrics, args, _, _ := metricsOf(o)
+	return slices.ContainsFunc(analysis.Faults(metrics, args), func(f analysis.Fault) bool { return f.Kind != analysis.FaultArg })
 }
 
 // local is the name of an object of the Rollout's own namespace; "" where it names another.

@@ -48,5 +48,15 @@ func TestReferencesAmongTheManifests(t *testing.T) {
 		"an Ingress that does not":       {texts: []string{nginx, change(ingress, "web-stable", "api"), services}, want: []string{"route 15 spec.strategy.canary.trafficRouting.nginx.stableIngress"}},
 		"the first of two Rollouts has no routes": {texts: []string{change(goodRollout, "{name: web}\nspec", "{name: first}\nspec"), nginx, change(ingress, "web-stable", "api")},
 			want: []string{"route 15 spec.strategy.canary.trafficRouting.nginx.stableIngress"}},
+		"an arg of an experiment without a value":   {texts: []string{experimentOf("rate"), args}, want: []string{"analysis-args 6 spec.analyses[0].templateName"}},
+		"an experiment whose template is not given": {texts: []string{experimentOf("rates"), args}, want: []string{"missing-reference 6 spec.analyses[0].templateName"}},
+		"an experiment that gives its args":         {texts: []string{change(experimentOf("rate"), "templateName: rate", "templateName: rate, args: [{name: host, value: a}]"), args}},
+		"a run with an arg that it does not have":   {texts: []string{change(goodTemplate, "AnalysisTemplate", "AnalysisRun", "query: up", "query: 'up{{args.x}}'")}, want: []string{"analysis-args 4 spec", "undeclared-arg 10 spec.metrics[0].provider.prometheus.query"}},
+		"a run whose condition is wrong":            {texts: []string{change(goodTemplate, "AnalysisTemplate", "AnalysisRun", "> 0.9", ">")}, want: []string{"condition 9 spec.metrics[0].successCondition"}},
+		"an experiment step":                        {texts: []string{change(goodRollout, "        - setWeight: 50", "        - experiment: {duration: 1m, templates: [{name: a, specRef: canary}], analyses: [{name: a, templateName: rate}]}"), args}, want: []string{"reference 14 spec.strategy.canary.analysis.templates", "reference 14 spec.strategy.canary.analysis.templates", "analysis-args 16 spec.strategy.canary.steps[0].experiment.analyses[0].templateName"}},
 	})
+}
+
+func experimentOf(template string) string {
+	return "apiVersion: argoproj.io/v1alpha1\nkind: Experiment\nmetadata: {name: e}\nspec:\n  templates: [{name: a, selector: {matchLabels: {a: b}}}]\n  analyses: [{name: a, templateName: " + template + "}]\n"
 }
