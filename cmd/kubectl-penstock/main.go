@@ -15,7 +15,8 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := cli.Run(ctx, cli.Options{
-		Args: os.Args, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Terminal: cli.Terminal(os.Stdout), Look: app.Look,
+		Args: os.Args, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Terminal: cli.Terminal(os.Stdout),
+		Look: app.Look,
 	})
 	stop()
 	os.Exit(code)

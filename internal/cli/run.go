@@ -20,6 +20,8 @@ type Options struct {
 	// Args is the whole command line; the file name in Args[0] gives the plugin its name.
 	Args     []string
 	Out, Err io.Writer
+	// In is standard input; nil means that there is none.
+	In io.Reader
 	// Getenv reads TERM and NO_COLOR; nil means that neither is set.
 	Getenv func(string) string
 	// Terminal says that Out is one: only then is there colour and redrawing in place.
@@ -55,7 +57,7 @@ type usageError struct {
 func (e *usageError) Error() string { return e.text }
 
 // Run runs the plugin until it is done or ctx ends, and returns the exit code: 0, or 1
-// after any error, which it has then printed as "Error: <message>".
+// after any error, which it has then printed as "Error: <message>". lint also knows 2.
 func Run(ctx context.Context, o Options) int {
 	if o.Getenv == nil {
 		o.Getenv = func(string) string { return "" }
@@ -76,6 +78,9 @@ func Run(ctx context.Context, o Options) int {
 	var usage *usageError
 	if !errors.As(err, &usage) {
 		fmt.Fprintln(o.Err, "Error:", err)
+		if errors.As(err, new(unreadable)) {
+			return 2
+		}
 		return 1
 	}
 	if usage.text != "" {
@@ -100,14 +105,19 @@ func names(args []string) (file, display string) {
 
 func (s *session) root() *cobra.Command {
 	c := group(s.file, "Follow and steer Rollouts", nil,
-		s.get(), s.promote(), s.abort(), s.retry(), s.pause(), s.restart(), s.terminate(), s.status(), s.why(), s.history(), s.diff(), s.guard(), s.version())
+		s.get(), s.promote(), s.abort(), s.retry(), s.pause(), s.restart(), s.terminate(), s.status(),
+		s.why(), s.history(), s.diff(), s.lint(), s.guard(), s.version())
 	c.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: s.display}
 	c.SilenceUsage, c.SilenceErrors = true, true
 	c.SetOut(s.Out)
 	c.SetErr(s.Err)
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return &usageError{c, err.Error()} })
 	c.SetHelpFunc(func(c *cobra.Command, _ []string) {
-		fmt.Fprintf(s.Err, "%s\n\n%s", c.Short, c.UsageString())
+		about := c.Short
+		if c.Long != "" {
+			about = c.Long
+		}
+		fmt.Fprintf(s.Err, "%s\n\n%s", about, c.UsageString())
 	})
 	s.flags = genericclioptions.NewConfigFlags(true)
 	s.flags.WrapConfigFn = s.WrapConfig
