@@ -105,7 +105,7 @@ func names(args []string) (file, display string) {
 
 func (s *session) root() *cobra.Command {
 	c := group(s.file, "Follow and steer Rollouts", nil,
-		s.get(), s.promote(), s.abort(), s.retry(), s.pause(), s.restart(), s.terminate(), s.status(),
+		s.get(), s.promote(), s.abort(), s.retry(), s.pause(), s.restart(), s.terminate(), s.set(), s.undo(), s.status(),
 		s.why(), s.history(), s.diff(), s.lint(), s.guard(), s.version())
 	c.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: s.display}
 	c.SilenceUsage, c.SilenceErrors = true, true

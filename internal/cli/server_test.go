@@ -34,6 +34,8 @@ type apiServer struct {
 	statusless bool
 	// deny answers a request by its "METHOD path" with this HTTP status.
 	deny map[string]int
+	// late is how many more updates come too late: somebody else was faster.
+	late int
 	// groups are the API groups that it tells of.
 	groups []string
 
@@ -147,6 +149,8 @@ func (s *apiServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case r.Method == http.MethodPatch:
 		return s.patch(r)
+	case r.Method == http.MethodPut:
+		return s.replace(r)
 	case r.Method != http.MethodGet:
 		s.t.Errorf("unexpected %s %s", r.Method, r.URL.Path)
 		return failure(r, http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed), nil
@@ -256,6 +260,12 @@ func (s *apiServer) patch(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	after, err := jsonpatch.MergePatch(before, body)
+	if r.Header.Get("Content-Type") == string(types.JSONPatchType) {
+		var p jsonpatch.Patch
+		if p, err = jsonpatch.DecodePatch(body); err == nil {
+			after, err = p.Apply(before)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -265,6 +275,32 @@ func (s *apiServer) patch(r *http.Request) (*http.Response, error) {
 	}
 	s.store(at, patched)
 	return answer(r, patched), nil
+}
+
+// replace stores an object that is as the caller has read it.
+func (s *apiServer) replace(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	next := &unstructured.Unstructured{}
+	if err := next.UnmarshalJSON(body); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.seen = append(s.seen, r.Method+" "+r.URL.RequestURI())
+	u := s.objects[r.URL.Path]
+	late := s.late > 0
+	s.late--
+	s.mu.Unlock()
+	switch {
+	case u == nil:
+		return failure(r, http.StatusNotFound, metav1.StatusReasonNotFound), nil
+	case late || u.GetResourceVersion() != next.GetResourceVersion():
+		return failure(r, http.StatusConflict, metav1.StatusReasonConflict), nil
+	}
+	s.store(r.URL.Path, next)
+	return answer(r, next), nil
 }
 
 func answer(r *http.Request, o json.Marshaler) *http.Response {
