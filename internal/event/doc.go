@@ -9,7 +9,8 @@
 // wait until a short pause since the last sending is over; those of one type and reason
 // that wait together become one Event object, with their number as its count and their
 // messages in a row. While an object goes on like that, or many objects tell something at
-// a time, the pause is longer, except for what people wait for (Options.Routine).
+// a time, the pause is longer, except for what people wait for (Options.Routine), and no
+// more than some tens go out in a second.
 //
 // The order in which an object's reasons first came up is kept. Nothing is dropped
 // silently: Options.Dropped counts what the API server refused or nobody could take.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -27,6 +28,8 @@ const (
 	// crowded is the same for routine events, which wait for crowdPause then.
 	crowded    = 32
 	crowdPause = 30 * time.Second
+	// crowdRate is how many events a second are sent while more than several tell something.
+	crowdRate = 50
 	// closeWithin bounds what Close does about events that still wait.
 	closeWithin = 5 * time.Second
 	// senders are how many events are under way to the API server at a time: about as many
@@ -70,6 +73,7 @@ type Outbox struct {
 	senders sync.WaitGroup
 	cancel  context.CancelFunc
 	known   *memory
+	pace    *rate.Limiter // of events while many objects tell something
 
 	mu      sync.Mutex
 	boxes   map[corev1.ObjectReference]*box
@@ -88,6 +92,7 @@ type box struct {
 	joined  bool      // the last sending held joined events
 	tries   int       // failed ones of the first entry, in a row
 	retry   time.Time // not before this, after a failed one
+	turn    time.Time // not before this, in a crowd; zero for none drawn yet
 }
 
 // New makes an Outbox that sends until Close.
@@ -104,7 +109,7 @@ func New(o Options) *Outbox {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	x := &Outbox{
-		options: o, cancel: cancel, known: newMemory(), queue: workqueue.NewTypedDelayingQueue[corev1.ObjectReference](),
+		options: o, cancel: cancel, known: newMemory(), pace: rate.NewLimiter(crowdRate, several), queue: workqueue.NewTypedDelayingQueue[corev1.ObjectReference](),
 		boxes: map[corev1.ObjectReference]*box{}, losses: map[string]bool{},
 	}
 	for range senders {
@@ -181,7 +186,15 @@ func (x *Outbox) due(b *box) time.Time {
 	case len(x.boxes) > several:
 		at = later(at, b.waiting[0].first.Add(pause))
 	}
-	return later(at, b.retry)
+	return later(later(at, b.retry), b.turn)
+}
+
+// drawTurn gives a box that is due its place among the others of a crowd: what is told
+// together must not keep the API server from what is done.
+func (x *Outbox) drawTurn(b *box, now time.Time) {
+	if b.turn.IsZero() && len(b.waiting) > 0 && len(x.boxes) > several {
+		b.turn = now.Add(x.pace.ReserveN(now, min(len(b.waiting), several)).DelayFrom(now))
+	}
 }
 
 func later(a, b time.Time) time.Time {

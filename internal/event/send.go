@@ -43,15 +43,21 @@ func (x *Outbox) take(key corev1.ObjectReference) []*entry {
 	if b == nil {
 		return nil
 	}
-	if rest := x.due(b).Sub(x.options.Now()); rest > 0 && !x.closed {
-		x.queue.AddAfter(key, rest)
+	now := x.options.Now()
+	if x.due(b).After(now) && !x.closed {
+		x.queue.AddAfter(key, x.due(b).Sub(now))
+		return nil
+	}
+	x.drawTurn(b, now)
+	if b.turn.After(now) && !x.closed {
+		x.queue.AddAfter(key, b.turn.Sub(now))
 		return nil
 	}
 	if len(b.waiting) == 0 {
 		delete(x.boxes, key)
 	}
 	batch := b.waiting
-	b.waiting = nil
+	b.waiting, b.turn = nil, time.Time{}
 	return batch
 }
 
