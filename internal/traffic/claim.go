@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -46,30 +47,20 @@ func IsExperiment(rollout, service string) bool {
 	return found && rollout != "" && experiment.MatchString(rest)
 }
 
-// ClaimOn reads a rollout's Claim from a decoded object, which it does not change. The
-// problem says why it could not be read, with the mend.
-func ClaimOn(object map[string]any, key string) (c Claim, problem string) {
-	all, _, problem := claims(object)
-	if problem != "" || all[key] == nil {
-		return c, problem
+// ClaimOn reads a rollout's Claim from a decoded object, which it does not change. One that
+// cannot be read counts as lost, because an abort must not wait for whoever spoilt it: as
+// people lose annotations anyway, what was added is also known by its form.
+func ClaimOn(object map[string]any, key string) (c Claim) {
+	all, _ := claims(object)
+	if json.Unmarshal(all[key], &c) != nil {
+		return Claim{}
 	}
-	if err := json.Unmarshal(all[key], &c); err != nil {
-		return Claim{}, unreadable(err)
-	}
-	return c, ""
-}
-
-// Renew takes a Claim that cannot be read off an object that is all ours, so that it can be
-// written anew.
-func Renew(object map[string]any) {
-	if _, annotations, problem := claims(object); problem != "" {
-		delete(annotations, ClaimAnnotation)
-	}
+	return c
 }
 
 // OthersMove reports whether another rollout than that of the key is moving traffic.
 func OthersMove(object map[string]any, key string) bool {
-	all, _, _ := claims(object)
+	all, _ := claims(object)
 	for other, raw := range all {
 		var c Claim
 		if other != key && json.Unmarshal(raw, &c) == nil && c.Moves {
@@ -82,64 +73,52 @@ func OthersMove(object map[string]any, key string) bool {
 // Put writes the Claim on a decoded object, in place; the empty Claim takes away what
 // there is. Other rollouts' claims stay, and one that says the same stays as it is.
 func (c Claim) Put(object map[string]any, key string) (problem string) {
-	all, annotations, problem := claims(object)
-	if problem != "" {
-		return problem
-	}
-	old, problem := ClaimOn(object, key)
-	if problem == "" && reflect.DeepEqual(old, c) {
+	all, annotations := claims(object)
+	_, there := all[key]
+	if empty := reflect.DeepEqual(c, Claim{}); there != empty && reflect.DeepEqual(ClaimOn(object, key), c) {
 		return ""
-	}
-	if all == nil {
-		all = map[string]json.RawMessage{}
-	}
-	delete(all, key)
-	if !reflect.DeepEqual(c, Claim{}) {
+	} else if delete(all, key); !empty {
 		raw, err := json.Marshal(c)
 		if err != nil {
-			return unreadable(err)
+			return unwritable(err)
 		}
 		all[key] = raw
 	}
 	meta, _ := object["metadata"].(map[string]any)
 	switch {
 	case len(all) == 0:
-		if delete(annotations, ClaimAnnotation); len(annotations) == 0 {
+		if delete(annotations, ClaimAnnotation); annotations != nil && len(annotations) == 0 {
 			delete(meta, "annotations")
 		}
 		return ""
 	case meta == nil:
-		return unreadable(fmt.Errorf("the object has no metadata"))
+		return unwritable(errors.New("the object has no metadata"))
+	case annotations == nil && meta["annotations"] != nil:
+		return unwritable(errors.New("the annotations are not a map"))
 	case annotations == nil:
 		annotations = map[string]any{}
 		meta["annotations"] = annotations
 	}
 	text, err := json.Marshal(all)
 	if err != nil {
-		return unreadable(err)
+		return unwritable(err)
 	}
 	annotations[ClaimAnnotation] = string(text)
 	return ""
 }
 
-// claims returns every rollout's claim and the object's own map of annotations.
-func claims(object map[string]any) (all map[string]json.RawMessage, annotations map[string]any, problem string) {
+// claims returns every rollout's claim that can be read, and the object's own map of
+// annotations.
+func claims(object map[string]any) (all map[string]json.RawMessage, annotations map[string]any) {
 	meta, _ := object["metadata"].(map[string]any)
-	annotations, isMap := meta["annotations"].(map[string]any)
-	if meta["annotations"] != nil && !isMap {
-		return nil, nil, unreadable(fmt.Errorf("the annotations are not a map"))
+	annotations, _ = meta["annotations"].(map[string]any)
+	text, _ := annotations[ClaimAnnotation].(string)
+	if json.Unmarshal([]byte(text), &all) != nil || all == nil {
+		all = map[string]json.RawMessage{}
 	}
-	text, there := annotations[ClaimAnnotation]
-	if !there {
-		return nil, annotations, ""
-	}
-	s, _ := text.(string)
-	if err := json.Unmarshal([]byte(s), &all); err != nil {
-		return nil, annotations, unreadable(err)
-	}
-	return all, annotations, ""
+	return all, annotations
 }
 
-func unreadable(err error) string {
-	return fmt.Sprintf("annotation %s cannot be read: %v; remove it, and the destinations and routes that it told of", ClaimAnnotation, err)
+func unwritable(err error) string {
+	return fmt.Sprintf("annotation %s cannot be written: %v", ClaimAnnotation, err)
 }

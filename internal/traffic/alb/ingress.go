@@ -36,9 +36,7 @@ func (d desk) hold(name string, object map[string]any) (h held, problem string) 
 	if h.keys, problem = listed(h.notes, d.Name); problem != "" {
 		return h, fmt.Sprintf("ingress `%s`: %s", name, problem)
 	}
-	if h.claim, problem = traffic.ClaimOn(object, d.Key()); problem != "" {
-		return h, fmt.Sprintf("ingress `%s`: %s", name, problem)
-	}
+	h.claim = traffic.ClaimOn(object, d.Key())
 	if list, problem := d.routes(h.claim.Headers); problem == "" {
 		for _, r := range list { // whose book somebody has taken away
 			h.keys = append(h.keys, d.actions(r.service), d.conditions(r.service))

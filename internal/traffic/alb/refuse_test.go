@@ -50,7 +50,6 @@ func TestWhatCannotCarryASplit(t *testing.T) {
 		"a book that is no JSON":        {noted(map[string]string{bookKey: "{"}), nil, at(5), "annotation " + bookKey + " cannot be read"},
 		"a former book that is none":    {noted(map[string]string{formerKey: "web:x"}), nil, at(5), "annotation " + formerKey + " cannot be read"},
 		"a list that is none":           {noted(map[string]string{bookKey: `{"web":7}`}), nil, at(5), "annotation " + bookKey + " cannot be read for web"},
-		"a claim that cannot be read":   {noted(map[string]string{traffic.ClaimAnnotation: "{"}), nil, at(5), "annotation " + traffic.ClaimAnnotation + " cannot be read"},
 		"a foreign action of the name":  {noted(map[string]string{"alb.ingress.kubernetes.io/actions.hdr": "{}"}), nil, routed, "annotation alb.ingress.kubernetes.io/actions.hdr is somebody else's"},
 		"a header by prefix":            {plain(), nil, prefixed, "SetHeaderRoute match value invalid. ALB supports 'exact' value only"},
 		"a header without a value":      {plain(), nil, hollow, "SetHeaderRoute match value invalid. ALB supports 'exact' value only"},

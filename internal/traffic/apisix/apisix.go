@@ -119,8 +119,8 @@ func (d desk) read(p objects.Plan, have []map[string]any) (s traffic.Split, prob
 
 // header reads a header route back; one that is not as it would be written is broken.
 func (d desk) header(name string, object, base map[string]any) v1alpha1.SetHeaderRoute {
-	claim, problem := traffic.ClaimOn(object, d.Key())
-	if problem != "" || len(claim.Headers) != 1 || claim.Headers[0].Name != name {
+	claim := traffic.ClaimOn(object, d.Key())
+	if len(claim.Headers) != 1 || claim.Headers[0].Name != name {
 		return traffic.Broken(name)
 	}
 	spec, problem := d.copies(base, claim.Headers[0])
@@ -171,6 +171,5 @@ func (d desk) route(at objects.Object, object, base map[string]any, h v1alpha1.S
 	if !traffic.Same(object["spec"], spec) {
 		object["spec"] = spec
 	}
-	traffic.Renew(object)
 	return object, traffic.Claim{Headers: []v1alpha1.SetHeaderRoute{h}}.Put(object, d.Key())
 }

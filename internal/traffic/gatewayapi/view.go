@@ -61,10 +61,7 @@ type view struct {
 
 // view looks at the rules. The view is of use with a problem too.
 func (p place) view() (v view, problem string) {
-	v.claim, problem = traffic.ClaimOn(p.object, p.key())
-	if problem != "" {
-		problem = p.title() + ": " + problem
-	}
+	v.claim = traffic.ClaimOn(p.object, p.key())
 	raw, _, _ := unstructured.NestedFieldNoCopy(p.object, "spec", "rules")
 	list, _ := raw.([]any)
 	namespace := p.namespaced()

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/internal/traffic"
 	"github.com/penstock-io/penstock/internal/traffic/objects"
 )
@@ -202,20 +203,30 @@ func TestTheZeroSplitLetsGoOfWhatIsBroken(t *testing.T) {
 	}
 }
 
-func TestAClaimThatCannotBeReadIsAProblem(t *testing.T) {
+// Nobody who spoils the annotation can hold up an abort.
+func TestASpoiltClaimHoldsNothingUp(t *testing.T) {
 	u := route(t, healthy, "")
-	u.SetAnnotations(map[string]string{traffic.ClaimAnnotation: "{"})
 	w := cluster(u)
 	r := New(w, w, Options{})
-	o, err := r.Observe(t.Context(), target(`{httpRoute: web}`))
-	if err != nil || !strings.Contains(o.Problem, "HTTPRoute/shop/web: annotation "+traffic.ClaimAnnotation+" cannot be read") {
-		t.Errorf("problem %q, %v", o.Problem, err)
+	section := target(`{httpRoute: web, useHeaderRoutes: true}`)
+	section.Routing.ManagedRoutes = []v1alpha1.MangedRoutes{{Name: "hdr"}}
+	if _, err := r.Apply(t.Context(), section, withHeaders(t, at(20), `[{name: hdr, match: [{headerName: x, headerValue: {exact: "1"}}]}]`)); err != nil {
+		t.Fatal(err)
 	}
-	if written, err := r.Apply(t.Context(), target(`{httpRoute: web}`), at(20)); err == nil || len(written) != 0 {
-		t.Errorf("apply wrote %v, %v", written, err)
+	got := get(t, w, "web")
+	got.SetAnnotations(map[string]string{traffic.ClaimAnnotation: "{"})
+	if err := w.Update(t.Context(), got); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := r.Apply(t.Context(), target(`{httpRoute: web}`), traffic.Split{}); err != nil {
-		t.Errorf("the zero split: %v", err)
+	if _, err := r.Apply(t.Context(), section, at(0)); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := r.Observe(t.Context(), section); err != nil || o.Problem != "" || o.Written.Weight(traffic.Canary) != 0 || len(o.Written.Headers) > 0 {
+		t.Errorf("after the abort: %+v, %v", o, err)
+	}
+	rules, _, _ := unstructured.NestedSlice(get(t, w, "web").Object, "spec", "rules")
+	if before, _, _ := unstructured.NestedSlice(u.Object, "spec", "rules"); len(rules) != len(before) {
+		t.Errorf("its rules are %v", rules)
 	}
 }
 

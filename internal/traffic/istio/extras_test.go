@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	diff "github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -219,27 +220,32 @@ func TestTheZeroSplitLetsGoOfWhatIsBroken(t *testing.T) {
 	}
 }
 
-func TestAClaimThatCannotBeReadIsAProblem(t *testing.T) {
-	for kind, u := range map[string]string{"VirtualService": "vs", "DestinationRule": "dr"} {
+// Nobody who spoils the annotation can hold up an abort, or what came of an experiment.
+func TestASpoiltClaimHoldsNothingUp(t *testing.T) {
+	for _, kind := range []string{"VirtualService", "DestinationRule"} {
 		vsObject, dr := routertest.Object(t, subsetService), routertest.Object(t, rule)
-		broken := map[string]string{traffic.ClaimAnnotation: "{"}
-		if u == "vs" {
-			vsObject.SetAnnotations(broken)
-		} else {
-			dr.SetAnnotations(broken)
-		}
 		w := cluster(vsObject, dr)
 		r := New(w, w, Options{})
-		o, err := r.Observe(t.Context(), subsetTarget())
-		if err != nil || !strings.Contains(o.Problem, kind+"/shop/web: annotation "+traffic.ClaimAnnotation+" cannot be read") {
-			t.Errorf("problem %q, %v", o.Problem, err)
+		moving := traffic.Two(100, 30, traffic.Destination{Hash: "old"}, traffic.Destination{Hash: "new"})
+		moving.Destinations[0].Weight -= 10
+		moving.Destinations = append(moving.Destinations, traffic.Destination{Role: traffic.Extra, Service: "web-7c4b-2-1-exp", Hash: "exp", Weight: 10})
+		if _, err := r.Apply(t.Context(), subsetTarget(), moving); err != nil {
+			t.Fatal(err)
 		}
-		s := traffic.Two(100, 30, traffic.Destination{Hash: "old"}, traffic.Destination{Hash: "new"})
-		if written, err := r.Apply(t.Context(), subsetTarget(), s); err == nil || len(written) != 0 {
-			t.Errorf("apply wrote %v, %v", written, err)
+		u := map[string]*unstructured.Unstructured{"VirtualService": vsObject, "DestinationRule": dr}[kind]
+		if err := w.Get(t.Context(), client.ObjectKeyFromObject(u), u); err != nil {
+			t.Fatal(err)
 		}
-		if _, err := r.Apply(t.Context(), subsetTarget(), traffic.Split{}); err != nil {
-			t.Errorf("the zero split: %v", err)
+		u.SetAnnotations(map[string]string{traffic.ClaimAnnotation: "{"})
+		if err := w.Update(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+		aborted := traffic.Two(100, 0, traffic.Destination{Hash: "old"}, traffic.Destination{Hash: "new"})
+		if _, err := r.Apply(t.Context(), subsetTarget(), aborted); err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		if o, err := r.Observe(t.Context(), subsetTarget()); err != nil || o.Problem != "" || o.Written.Weight(traffic.Canary) != 0 || len(o.Written.Extras()) > 0 {
+			t.Errorf("%s: after the abort %+v, %v", kind, o, err)
 		}
 	}
 }

@@ -14,7 +14,6 @@ type place struct {
 	namespace string   // of the VirtualService
 	ruleHost  string   // full name of what the DestinationRule is about; "" if unknown
 	claimed   []string // Services of the extra destinations that we added
-	problem   string   // why that is not known
 }
 
 // is reports whether the destination is the side's: by Service in host mode; by subset,

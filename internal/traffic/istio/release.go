@@ -20,17 +20,15 @@ func (o Options) Signed() schema.GroupVersionKind { return o.kind(kindRule) }
 func Release(object map[string]any, owner string) {
 	namespace, _, _ := unstructured.NestedString(object, "metadata", "namespace")
 	key := traffic.Target{Namespace: namespace, Name: owner}.Key()
-	if claim, problem := traffic.ClaimOn(object, key); problem == "" {
-		spec := asMap(object["spec"])
-		if list, ok := spec["subsets"].([]any); ok && len(claim.Extras) > 0 {
-			spec["subsets"] = slices.DeleteFunc(slices.Clone(list), func(e any) bool {
-				s, _ := e.(map[string]any)
-				name, _ := s["name"].(string)
-				return slices.Contains(claim.Extras, name)
-			})
-		}
-		_ = traffic.Claim{}.Put(object, key) // what could be read can be taken away
+	claim, spec := traffic.ClaimOn(object, key), asMap(object["spec"])
+	if list, ok := spec["subsets"].([]any); ok && len(claim.Extras) > 0 {
+		spec["subsets"] = slices.DeleteFunc(slices.Clone(list), func(e any) bool {
+			s, _ := e.(map[string]any)
+			name, _ := s["name"].(string)
+			return slices.Contains(claim.Extras, name)
+		})
 	}
+	_ = traffic.Claim{}.Put(object, key) // what could be read can be taken away
 	list, _, _ := unstructured.NestedFieldNoCopy(object, "spec", "subsets")
 	for _, s := range objects.Entries(list) {
 		setHash(s, "")

@@ -70,9 +70,6 @@ func read(objects map[traffic.Ref]*unstructured.Unstructured, p plan) (traffic.S
 	var bare []int // looks at VirtualServices that cannot hold managed routes
 	for _, s := range p.services {
 		at := p.at(s.ref, objects)
-		if at.problem != "" {
-			return traffic.Split{}, at.problem
-		}
 		look, carries, problem := readService(objects[s.ref].Object, s, at)
 		if problem != "" {
 			return traffic.Split{}, problem
@@ -97,9 +94,6 @@ func read(objects map[traffic.Ref]*unstructured.Unstructured, p plan) (traffic.S
 	rule := objects[p.ruleRef].Object
 	at := p.at(p.ruleRef, objects)
 	stable, canary, problem := readRule(rule, p)
-	if problem == "" {
-		problem = at.problem
-	}
 	if problem != "" {
 		return traffic.Split{}, problem
 	}
@@ -202,10 +196,7 @@ func (p plan) at(ref traffic.Ref, objects map[traffic.Ref]*unstructured.Unstruct
 		at.ruleHost = ruleHost(u.Object, p.namespace)
 	}
 	if u := objects[ref]; u != nil {
-		claim, problem := traffic.ClaimOn(u.Object, p.key())
-		if at.claimed = claim.Extras; problem != "" {
-			at.problem = ref.String() + ": " + problem
-		}
+		at.claimed = traffic.ClaimOn(u.Object, p.key()).Extras
 	}
 	return at
 }

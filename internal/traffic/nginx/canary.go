@@ -95,11 +95,7 @@ func (d desk) write(name string, stable, canary map[string]any, weight int32) (p
 	if old, _ := canary["spec"].(map[string]any); !traffic.Same(old, spec) {
 		canary["spec"] = spec
 	}
-	traffic.Renew(canary)
-	claim, problem := traffic.ClaimOn(canary, d.target.Key())
-	if problem != "" {
-		return problem
-	}
+	claim := traffic.ClaimOn(canary, d.target.Key())
 	wanted := d.wanted(stable, weight)
 	notes := d.annotations(canary)
 	for _, key := range claim.Rules {
