@@ -16,6 +16,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := cli.Run(ctx, cli.Options{
 		Args: os.Args, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Terminal: cli.Terminal(os.Stdout),
+		Size: cli.Size(os.Stdout),
 		Look: app.Look,
 	})
 	stop()

@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -29,6 +30,11 @@ type cluster struct {
 	client.WithWatch
 	config    *rest.Config
 	namespace string
+}
+
+// in is the same cluster with another namespace.
+func (c *cluster) in(namespace string) *cluster {
+	return &cluster{WithWatch: c.WithWatch, config: c.config, namespace: namespace}
 }
 
 func (s *session) connect() (*cluster, error) {
@@ -51,7 +57,8 @@ func (s *session) connect() (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the connection to the cluster: %w", err)
 	}
-	return &cluster{WithWatch: c, config: config, namespace: namespace}, nil
+	s.cluster = &cluster{WithWatch: c, config: config, namespace: namespace}
+	return s.cluster, nil
 }
 
 // quiet keeps controller-runtime's log off the terminal, and lets -v turn on client-go's.
@@ -70,9 +77,9 @@ func (s *session) quiet() {
 // kinds is a fixed table, so that no call starts with a round of discovery.
 func kinds() (*runtime.Scheme, meta.RESTMapper, error) {
 	scheme := runtime.NewScheme()
-	groups := []schema.GroupVersion{v1alpha1.GroupVersion, appsv1.SchemeGroupVersion, corev1.SchemeGroupVersion}
+	groups := []schema.GroupVersion{v1alpha1.GroupVersion, appsv1.SchemeGroupVersion, corev1.SchemeGroupVersion, autoscalingv2.SchemeGroupVersion}
 	mapper := meta.NewDefaultRESTMapper(groups)
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, appsv1.AddToScheme, corev1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, appsv1.AddToScheme, corev1.AddToScheme, autoscalingv2.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, nil, fmt.Errorf("register the kinds: %w", err)
 		}
@@ -80,29 +87,37 @@ func kinds() (*runtime.Scheme, meta.RESTMapper, error) {
 	mapper.Add(v1alpha1.GroupVersion.WithKind("Rollout"), meta.RESTScopeNamespace)
 	mapper.Add(v1alpha1.GroupVersion.WithKind("AnalysisRun"), meta.RESTScopeNamespace)
 	mapper.Add(v1alpha1.GroupVersion.WithKind("Experiment"), meta.RESTScopeNamespace)
+	mapper.Add(v1alpha1.GroupVersion.WithKind("AnalysisTemplate"), meta.RESTScopeNamespace)
+	mapper.Add(v1alpha1.GroupVersion.WithKind("ClusterAnalysisTemplate"), meta.RESTScopeRoot)
 	mapper.Add(appsv1.SchemeGroupVersion.WithKind("ReplicaSet"), meta.RESTScopeNamespace)
 	mapper.Add(appsv1.SchemeGroupVersion.WithKind("Deployment"), meta.RESTScopeNamespace)
+	mapper.Add(autoscalingv2.SchemeGroupVersion.WithKind("HorizontalPodAutoscaler"), meta.RESTScopeNamespace)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("PodTemplate"), meta.RESTScopeNamespace)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Service"), meta.RESTScopeNamespace)
+	for _, kind := range routeKinds {
+		mapper.Add(kind, meta.RESTScopeNamespace)
+	}
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Event"), meta.RESTScopeNamespace)
 	return scheme, mapper, nil
 }
 
-// rollout reads one Rollout. A missing one is named as published: by its kind in singular.
+// rollout reads one Rollout.
 func (c *cluster) rollout(ctx context.Context, name string) (*v1alpha1.Rollout, error) {
 	r := &v1alpha1.Rollout{}
-	err := c.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: name}, r)
-	if apierrors.IsNotFound(err) {
-		return nil, missing(name)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("get rollout %s/%s: %w", c.namespace, name, err)
-	}
-	return r, nil
+	return r, c.fetch(ctx, aRollout, name, r)
 }
 
-func missing(name string) error {
-	return apierrors.NewNotFound(schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "rollout"}, name)
+// fetch reads an object of the cluster's namespace.
+func (c *cluster) fetch(ctx context.Context, n noun, name string, into client.Object) error {
+	err := c.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: name}, into)
+	switch {
+	case err == nil:
+		return nil
+	case apierrors.IsNotFound(err) && !unserved(err):
+		return n.missing(name)
+	}
+	return fmt.Errorf("get %s %s/%s: %w", n.word, c.namespace, name, err)
 }
 
 // complete offers the names of Rollouts for the first name on the command line.

@@ -30,7 +30,7 @@ func (s *session) diff() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w, err := cl.world(c.Context(), args[0])
+			w, err := s.about(c.Context(), cl, args[0], aReplicaSet)
 			if err != nil {
 				return err
 			}
@@ -45,7 +45,7 @@ func (s *session) diff() *cobra.Command {
 			if output == "json" {
 				return s.print(d.json + "\n")
 			}
-			return s.print(d.text(paint(s.escapes() && s.Getenv("NO_COLOR") == "")))
+			return s.print(d.text(s.colour()))
 		},
 	}
 	c.Flags().Int64Var(&from, "from", 0, "the revision that is the old one; 0 means stable (blue-green: active)")

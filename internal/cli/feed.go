@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,10 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	appsv1 "k8s.io/api/apps/v1"
-
-	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
 const (
@@ -28,51 +23,42 @@ const (
 	patience = 5
 )
 
-// feed is one kind of object to list, and to watch from there on.
+// feed is some objects of one kind to list, and to watch from there on.
 type feed struct {
-	kind    string
-	list    func() client.ObjectList
-	options []client.ListOption
+	kind, where string
+	list        func() client.ObjectList
+	options     []client.ListOption
 }
+
+// id names the feed among others.
+func (f feed) id() string { return f.kind + "?" + f.where }
 
 // update is the state of one feed: all its objects, or why they can no longer be had.
 type update struct {
-	kind    string
+	feed    feed
 	objects map[types.UID]client.Object
 	err     error
 }
 
-func rolloutFeed(c *cluster, name string) feed {
-	return feed{"rollouts", func() client.ObjectList { return &v1alpha1.RolloutList{} },
-		[]client.ListOption{client.InNamespace(c.namespace), client.MatchingFieldsSelector{Selector: fields.OneTermEqualSelector("metadata.name", name)}}}
+// named is the one object of this name.
+func (c *cluster) named(n noun, name string) feed {
+	by := fields.OneTermEqualSelector("metadata.name", name)
+	return feed{n.plural(), by.String(), n.list, []client.ListOption{client.InNamespace(c.namespace), client.MatchingFieldsSelector{Selector: by}}}
 }
 
-// childFeeds are the kinds below the Rollout, no wider than its selector.
-func childFeeds(c *cluster, r *v1alpha1.Rollout) ([]feed, error) {
-	selector, err := labels.Parse(r.Status.Selector)
-	if r.Spec.Selector != nil {
-		selector, err = metav1.LabelSelectorAsSelector(r.Spec.Selector)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the selector of rollout %s/%s: %w", r.Namespace, r.Name, err)
-	}
-	in := client.InNamespace(c.namespace)
-	matching := []client.ListOption{in, client.MatchingLabelsSelector{Selector: selector}}
-	return []feed{
-		{"replicasets", func() client.ObjectList { return &appsv1.ReplicaSetList{} }, matching},
-		{"pods", func() client.ObjectList { return &corev1.PodList{} }, matching},
-		{"analysisruns", func() client.ObjectList { return &v1alpha1.AnalysisRunList{} },
-			[]client.ListOption{in, client.HasLabels{v1alpha1.PodTemplateHashLabel}}},
-	}, nil
+// labelled are the objects that a selector matches.
+func (c *cluster) labelled(n noun, by labels.Selector) feed {
+	return feed{n.plural(), by.String(), n.list, []client.ListOption{client.InNamespace(c.namespace), client.MatchingLabelsSelector{Selector: by}}}
 }
 
 // read lists the feed once.
 func (f feed) read(ctx context.Context, c *cluster) (u update, version string, err error) {
+	u.feed = f
 	list := f.list()
 	if err := c.List(ctx, list, f.options...); err != nil {
 		return u, "", fmt.Errorf("list %s in %s: %w", f.kind, c.namespace, err)
 	}
-	u = update{kind: f.kind, objects: map[types.UID]client.Object{}}
+	u.objects = map[types.UID]client.Object{}
 	err = meta.EachListItem(list, func(o runtime.Object) error {
 		u.put(watch.Added, o)
 		return nil
@@ -116,7 +102,7 @@ func (f feed) follow(ctx context.Context, c *cluster, out chan<- update) {
 		}
 		refused := apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsNotFound(err)
 		if err != nil && (first || refused || failures >= patience) {
-			hand(ctx, out, update{kind: f.kind, err: err})
+			hand(ctx, out, update{feed: f, err: err})
 			return
 		}
 		pause(ctx, relist)

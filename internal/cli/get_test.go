@@ -47,13 +47,16 @@ func TestGetDrawsWhatTheServerHas(t *testing.T) {
 	if diff := cmp.Diff(outcomes{0, picture(t, "canary"), ""}, got, cmp.AllowUnexported(outcomes{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	revisions := "?labelSelector=rollouts-pod-template-hash+in+%28gone%2Cnew%2Cold%29"
 	want := []string{
-		"/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts/web",
-		"/apis/apps/v1/namespaces/shop/replicasets?labelSelector=app%3Dweb",
 		"/api/v1/namespaces/shop/pods?labelSelector=app%3Dweb",
-		"/apis/argoproj.io/v1alpha1/namespaces/shop/analysisruns?labelSelector=rollouts-pod-template-hash",
+		"/apis/apps/v1/namespaces/shop/replicasets?labelSelector=app%3Dweb",
+		"/apis/argoproj.io/v1alpha1/namespaces/shop/analysisruns" + revisions,
+		"/apis/argoproj.io/v1alpha1/namespaces/shop/experiments" + revisions,
+		"/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts?fieldSelector=metadata.name%3Dweb",
 	}
-	if diff := cmp.Diff(want, s.reads); diff != "" {
+	slices.Sort(s.reads)
+	if diff := cmp.Diff(want, slices.Compact(s.reads)); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 }
@@ -68,10 +71,19 @@ func TestGetUsesTheResolvedSelectorOfAReferencedWorkload(t *testing.T) {
 	}
 }
 
-func TestGetSaysWhatItMayNotRead(t *testing.T) {
-	s := newServer(t, givenRollout())
+// Whoever may read the rollout alone sees it, and is told what is left out.
+func TestGetGoesWithoutWhatItMayNotRead(t *testing.T) {
+	s := newServer(t, canaryObjects()...)
 	s.deny["GET /api/v1/namespaces/shop/pods"] = http.StatusForbidden
-	want := outcomes{1, "", "Error: list pods in shop: the server says Forbidden\n"}
+	got := s.callWith(t.Context(), Options{Now: func() time.Time { return epoch }}, "get", "rollout", "web")
+	if got.code != 0 || got.err != "Warning: pods are left out: list pods in shop: the server says Forbidden\n" {
+		t.Errorf("exit code %d, errors %q", got.code, got.err)
+	}
+	if !strings.Contains(got.out, "⧉ web-new") || strings.Contains(got.out, "□") {
+		t.Errorf("it shows\n%s", got.out)
+	}
+	s.deny["GET /apis/argoproj.io/v1alpha1/namespaces/shop/rollouts"] = http.StatusForbidden
+	want := outcomes{1, "", "Error: list rollouts in shop: the server says Forbidden; ask those who run the cluster for this right, or choose another --context\n"}
 	if got := s.call(t.Context(), "get", "rollout", "web"); got != want {
 		t.Errorf("got %+v", got)
 	}
@@ -166,9 +178,9 @@ func TestAWatchEndsByTimeoutOrWithoutItsRollout(t *testing.T) {
 		took time.Duration
 	}{
 		"timeout":                  {"get rollout web -w --timeout-seconds 30", nil, "", "Error: the watch of rollout \"web\" ended after its timeout of 30 s\n", 30 * time.Second},
-		"the rollout goes":         {"get rollout web -w", script{{time.Minute, func(s *apiServer, _ func()) { s.remove("/rollouts/web") }}}, "", "Error: rollout.argoproj.io \"web\" not found\n", time.Minute},
-		"runs may not be listed":   {"get rollout web -w", nil, "GET /apis/argoproj.io/v1alpha1/namespaces/shop/analysisruns", "Error: list analysisruns in shop: the server says Forbidden\n", 0},
-		"the rollout may not be":   {"get rollout web -w", nil, rollouts + "/web", "Error: get rollout shop/web: the server says Forbidden\n", 0},
+		"the rollout goes":         {"get rollout web -w", script{{time.Minute, func(s *apiServer, _ func()) { s.remove("/rollouts/web") }}}, "", "Error: rollout.argoproj.io \"web\" not found\nThere are no rollouts in namespace \"shop\".\n", time.Minute},
+		"runs may not be listed":   {"get rollout web -w", script{{time.Minute, func(_ *apiServer, stop func()) { stop() }}}, "GET /apis/argoproj.io/v1alpha1/namespaces/shop/analysisruns", "Warning: analysisruns are left out: list analysisruns in shop: the server says Forbidden\n", time.Minute},
+		"the rollout may not be":   {"get rollout web -w", nil, rollouts, "Error: list rollouts in shop: the server says Forbidden; ask those who run the cluster for this right, or choose another --context\n", 0},
 		"interrupted is no mishap": {"get rollout web -w", script{{time.Minute, func(_ *apiServer, stop func()) { stop() }}}, "", "", time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -176,7 +188,7 @@ func TestAWatchEndsByTimeoutOrWithoutItsRollout(t *testing.T) {
 				s := newServer(t, canaryObjects()...)
 				s.deny = map[string]int{c.deny: http.StatusForbidden}
 				got, took := play(t, s, Options{}, c.acts, strings.Fields(c.args)...)
-				if got.err != c.err || took != c.took || (got.code == 0) != (c.err == "") {
+				if got.err != c.err || took != c.took || (got.code == 0) == strings.HasPrefix(c.err, "Error") {
 					t.Errorf("exit code %d, errors %q after %s, want %q after %s", got.code, got.err, took, c.err, c.took)
 				}
 			})

@@ -95,6 +95,31 @@ func givenPod(set, suffix string, age time.Duration, mods ...func(*corev1.Pod)) 
 	return p
 }
 
+// givenExperiment is a running Experiment of web with one template.
+func givenExperiment() *v1alpha1.Experiment {
+	x := &v1alpha1.Experiment{}
+	x.Name, x.Namespace, x.UID, x.CreationTimestamp = "web-trial", "shop", "uid-web-trial", ago(time.Minute)
+	x.Labels = map[string]string{v1alpha1.PodTemplateHashLabel: "new"}
+	x.Annotations = map[string]string{v1alpha1.RevisionAnnotation: "7"}
+	x.OwnerReferences = controlledBy("Rollout", "web")
+	x.Spec.Duration, x.Spec.Templates = "5m", []v1alpha1.TemplateSpec{{Name: "baseline"}}
+	available := ago(30 * time.Second)
+	x.Status = v1alpha1.ExperimentStatus{Phase: v1alpha1.AnalysisPhaseRunning, AvailableAt: &available,
+		TemplateStatuses: []v1alpha1.TemplateStatus{{Name: "baseline", PodTemplateHash: "t1"}},
+		AnalysisRuns:     []v1alpha1.ExperimentAnalysisRunStatus{{Name: "smoke", AnalysisRun: "web-trial-smoke"}}}
+	return x
+}
+
+// givenTrialSet are the pods of givenExperiment.
+func givenTrialSet() *appsv1.ReplicaSet {
+	rs := givenSet("t1", "", "acme/web:2.3.0", 1, time.Minute)
+	rs.Name, rs.UID = "web-trial-baseline", "uid-web-trial-baseline"
+	rs.Labels = map[string]string{"track": "baseline", v1alpha1.PodTemplateHashLabel: "t1"}
+	rs.Annotations = map[string]string{v1alpha1.ExperimentTemplateNameAnnotation: "baseline"}
+	rs.OwnerReferences = controlledBy("Experiment", "web-trial")
+	return rs
+}
+
 func givenRun(name, revision string, phase v1alpha1.AnalysisPhase, age time.Duration, results ...v1alpha1.MetricResult) *v1alpha1.AnalysisRun {
 	run := &v1alpha1.AnalysisRun{}
 	run.Name, run.Namespace, run.CreationTimestamp = name, "shop", ago(age)

@@ -54,7 +54,7 @@ func (s *session) history() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w, err := cl.world(c.Context(), args[0])
+			w, err := s.about(c.Context(), cl, args[0], aReplicaSet, anAnalysisRun)
 			if err != nil {
 				return err
 			}

@@ -81,7 +81,7 @@ func (c *cluster) templated(ctx context.Context, name string) (o *unstructured.U
 	o.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("Rollout"))
 	if err := c.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: name}, o); err != nil {
 		if apierrors.IsNotFound(err) {
-			err = missing(name)
+			err = aRollout.missing(name)
 		}
 		return nil, nil, err
 	}

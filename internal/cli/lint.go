@@ -4,26 +4,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/penstock-io/penstock/internal/lint"
 )
 
-// unreadable is an input that lint could not look at.
-type unreadable struct{ error }
+// exitUnreadable is the exit code of lint where it could not look at its input.
+const exitUnreadable = 2
 
 const lintShort = "Look at manifests without a cluster, and say what is wrong or unwise in them"
 
 const lintMore = `
 
 Input is read from files, from the *.yaml, *.yml and *.json of folders, and from "-" for standard input,
-so that it may come from kustomize or helm. All manifests are taken together.
+so that it may come from helm. A folder with a kustomization is built first. All manifests are taken together.
 
 Exit codes:
   0  no error; with --strict no advice either
@@ -49,11 +45,11 @@ func (s *session) lint() *cobra.Command {
 			}
 			sources, err := s.sources(names, recursive)
 			if err != nil {
-				return unreadable{err}
+				return exit{exitUnreadable, err}
 			}
 			all, err := lint.Check(sources)
 			if err != nil {
-				return unreadable{err}
+				return exit{exitUnreadable, err}
 			}
 			return s.tell(all, format, strict)
 		},
@@ -97,63 +93,4 @@ func (s *session) tell(all []lint.Finding, format string, strict bool) error {
 		return errors.New(fails[0].Message)
 	}
 	return nil
-}
-
-// sources reads what the names stand for, each file once.
-func (s *session) sources(names []string, recursive bool) (all []lint.Source, err error) {
-	seen := map[string]bool{}
-	add := func(name string, read func() ([]byte, error)) error {
-		if seen[name] {
-			return nil
-		}
-		seen[name] = true
-		data, err := read()
-		if err != nil {
-			return fmt.Errorf("read %s: %w", name, err)
-		}
-		all = append(all, lint.Source{Name: name, Data: data})
-		return nil
-	}
-	for _, name := range names {
-		if name == "-" {
-			if s.In == nil {
-				return nil, errors.New("there is no standard input")
-			}
-			if err := add("stdin", func() ([]byte, error) { return io.ReadAll(s.In) }); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		files, err := filesOf(name, recursive)
-		if err != nil {
-			return nil, err
-		}
-		for _, file := range files {
-			if err := add(file, func() ([]byte, error) { return os.ReadFile(file) }); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return all, nil
-}
-
-// filesOf is the file itself, or the manifests of a folder in the order of their names.
-func filesOf(name string, recursive bool) (files []string, err error) {
-	err = filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case path == name && !d.IsDir():
-			files = append(files, path)
-		case d.IsDir() && path != name && !recursive:
-			return filepath.SkipDir
-		case !d.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, strings.ToLower(filepath.Ext(path))):
-			files = append(files, path)
-		}
-		return nil
-	})
-	if err == nil && len(files) == 0 {
-		return nil, fmt.Errorf("folder %s has no *.yaml, *.yml or *.json", name)
-	}
-	return files, err
 }

@@ -109,3 +109,24 @@ func TestLintHelpNamesTheExitCodes(t *testing.T) {
 		t.Errorf("code %d, output %q, help %q", code, out, errs)
 	}
 }
+
+// A folder with a kustomization is built, so that its patches are no manifests of their own.
+func TestLintBuildsKustomizations(t *testing.T) {
+	folder := map[string]string{"prod/kustomization.yaml": "resources: [web.yaml]\npatches: [{path: patch.yaml}]\n", "prod/web.yaml": validManifest,
+		"prod/patch.yaml": "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: web}\nspec: {replicas: -1}\n"}
+	code, out, errs := linted(t, folder, "", "-f", "prod")
+	if code != 1 || !strings.Contains(out, "prod:") || !strings.Contains(out, "spec.replicas") || strings.Contains(out, "patch.yaml") {
+		t.Errorf("code %d, output %q, errors %q", code, out, errs)
+	}
+	folder["prod/kustomization.yaml"] = "resources: [none.yaml]\n"
+	if code, out, errs := linted(t, folder, "", "-f", "prod"); code != 2 || out != "" || !strings.HasPrefix(errs, "Error: read prod: ") {
+		t.Errorf("code %d, output %q, errors %q", code, out, errs)
+	}
+}
+
+func TestLintSaysHowAChartIsLookedAt(t *testing.T) {
+	code, out, errs := linted(t, map[string]string{"chart/Chart.yaml": "name: web\n", "chart/templates/web.yaml": "{{ if }}"}, "", "-f", "chart")
+	if want := "Error: chart is a Helm chart: use `helm template chart | kubectl penstock lint -f -`\n"; code != 2 || out != "" || errs != want {
+		t.Errorf("code %d, output %q, errors %q", code, out, errs)
+	}
+}

@@ -3,7 +3,6 @@ package cli
 import (
 	"regexp"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
@@ -16,17 +15,17 @@ const (
 	green, red, yellow, blue = "32", "31", "33", "94"
 )
 
+// plain ends a colour.
+const plain = "\x1b[0m"
+
 var escape = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
 func (p paint) with(code, text string) string {
 	if !p || code == "" || text == "" {
 		return text
 	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
+	return "\x1b[" + code + "m" + text + plain
 }
-
-// width counts characters, not bytes and not colours.
-func width(painted string) int { return utf8.RuneCountInString(escape.ReplaceAllString(painted, "")) }
 
 func pad(painted string, to int) string {
 	return painted + strings.Repeat(" ", max(0, to-width(painted)))

@@ -149,7 +149,7 @@ func TestThePhaseAgreesWithArgoCD(t *testing.T) {
 		if r.Status.Phase != "" && got.message != c.HealthStatus.Message && want != v1alpha1.RolloutPhaseProgressing {
 			t.Errorf("%s: message %q, Argo CD expects %q", c.InputPath, got.message, c.HealthStatus.Message)
 		}
-		if picture := render(&world{now: epoch, rollout: *r}, false); !strings.Contains(picture, string(got.phase)) || !strings.Contains(picture, "⟳ "+r.Name) {
+		if picture := render(&world{now: epoch, rollout: *r}, style{}); !strings.Contains(picture, string(got.phase)) || !strings.Contains(picture, "⟳ "+r.Name) {
 			t.Errorf("%s is drawn as\n%s", c.InputPath, picture)
 		}
 	}

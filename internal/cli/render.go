@@ -5,24 +5,54 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+
+	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
 // labelWidth is the column at which the values of the head start.
 const labelWidth = 17
 
-// render is the whole of `get rollout`: the head, an empty line, the tree.
-func render(w *world, p paint) string {
-	var b strings.Builder
-	w.head(&b, p)
-	b.WriteByte('\n')
-	rows := [][]string{{"NAME", "KIND", "STATUS", "AGE", "INFO"}}
-	rows = appendRows(rows, w.tree(p), "", "")
-	writeTable(&b, rows)
-	return b.String()
+// style is how a picture is drawn.
+type style struct {
+	colour paint
+	wide   bool
+	// columns and lines are the size of the terminal that it must fit into; 0 for any.
+	columns, lines int
 }
 
-func (w *world) head(b *strings.Builder, p paint) {
-	field := func(label string, value any) {
+// render is the whole of `get rollout`: the head, an empty line, the tree.
+func render(w *world, st style) string {
+	var head strings.Builder
+	w.head(&head, st.colour)
+	return st.picture(head.String(), w.tree(st.colour))
+}
+
+// renderExperiment is the whole of `get experiment`.
+func renderExperiment(w *world, st style) string {
+	trials := w.trials()
+	if len(trials) == 0 {
+		return ""
+	}
+	x, p := trials[0], st.colour
+	var head strings.Builder
+	field := headOf(&head)
+	field("Name:", x.Name)
+	field("Namespace:", x.Namespace)
+	field("Status:", p.status(analysisIcon(x.Status.Phase), string(x.Status.Phase)))
+	if x.Status.Message != "" {
+		field("Message:", x.Status.Message)
+	}
+	roles := map[string][]string{}
+	w.imagesOf(x, "", roles)
+	several(field, "Images:", imageLines(roles, p))
+	return st.picture(head.String(), w.trialNode(x, p))
+}
+
+// headOf writes lines of a head: a label and its value.
+func headOf(b *strings.Builder) func(label string, value any) {
+	return func(label string, value any) {
 		text := fmt.Sprint(value)
 		if text == "" {
 			fmt.Fprintln(b, label)
@@ -30,6 +60,18 @@ func (w *world) head(b *strings.Builder, p paint) {
 		}
 		fmt.Fprintln(b, pad(label, labelWidth)+text)
 	}
+}
+
+// several writes values below each other.
+func several(field func(string, any), label string, values []string) {
+	for _, v := range values {
+		field(label, v)
+		label = ""
+	}
+}
+
+func (w *world) head(b *strings.Builder, p paint) {
+	field := headOf(b)
 	r, now := &w.rollout, observed(&w.rollout)
 	field("Name:", r.Name)
 	field("Namespace:", r.Namespace)
@@ -47,11 +89,7 @@ func (w *world) head(b *strings.Builder, p paint) {
 	case r.Spec.Strategy.BlueGreen != nil:
 		field("Strategy:", "BlueGreen")
 	}
-	label := "Images:"
-	for _, image := range w.images(p) {
-		field(label, image)
-		label = ""
-	}
+	several(field, "Images:", w.images(p))
 	field("Replicas:", "")
 	field("  Desired:", r.Spec.ReplicasOrDefault())
 	field("  Current:", r.Status.Replicas)
@@ -69,16 +107,35 @@ func (w *world) step() string {
 }
 
 // images are those that pods run, with the roles that use them: "web:2 (canary)".
-func (w *world) images(p paint) (lines []string) {
+func (w *world) images(p paint) []string {
 	roles := map[string][]string{}
 	for _, rs := range w.sets() {
-		if rs.Status.Replicas == 0 {
-			continue
-		}
-		for _, c := range rs.Spec.Template.Spec.Containers {
-			roles[c.Image] = append(roles[c.Image], w.roles(rs)...)
+		if rs.Status.Replicas > 0 {
+			use(roles, rs, w.roles(rs)...)
 		}
 	}
+	for _, x := range w.trials() {
+		w.imagesOf(x, "Σ:", roles)
+	}
+	return imageLines(roles, p)
+}
+
+// imagesOf adds an Experiment's, used by templates with this mark before their names.
+func (w *world) imagesOf(x *v1alpha1.Experiment, mark string, roles map[string][]string) {
+	for _, rs := range w.setsOf(x) {
+		if rs.Status.Replicas > 0 {
+			use(roles, rs, mark+rs.Annotations[v1alpha1.ExperimentTemplateNameAnnotation])
+		}
+	}
+}
+
+func use(roles map[string][]string, rs *appsv1.ReplicaSet, by ...string) {
+	for _, c := range rs.Spec.Template.Spec.Containers {
+		roles[c.Image] = append(roles[c.Image], by...)
+	}
+}
+
+func imageLines(roles map[string][]string, p paint) (lines []string) {
 	for _, image := range slices.Sorted(maps.Keys(roles)) {
 		slices.Sort(roles[image])
 		line := image
@@ -88,20 +145,6 @@ func (w *world) images(p paint) (lines []string) {
 		lines = append(lines, line)
 	}
 	return lines
-}
-
-// appendRows lays the tree out depth first; first leads to the node's own line and rest
-// to those below it.
-func appendRows(rows [][]string, n node, first, rest string) [][]string {
-	rows = append(rows, append([]string{first + n.name}, n.columns[:]...))
-	for i, child := range n.below {
-		branch, further := "├──", "│  "
-		if i == len(n.below)-1 {
-			branch, further = "└──", "   "
-		}
-		rows = appendRows(rows, child, rest+branch, rest+further)
-	}
-	return rows
 }
 
 // writeTable aligns the columns with two spaces between them and none at a line's end.

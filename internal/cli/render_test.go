@@ -42,14 +42,50 @@ func pictures() map[string]*world {
 		r.Status.BlueGreen = v1alpha1.BlueGreenStatus{ActiveSelector: "old", PreviewSelector: "new"}
 	}), replicaSets: slices.Clone(canary.replicaSets)}
 	blue.replicaSets[2].Annotations = map[string]string{v1alpha1.ScaleDownDeadlineAnnotation: "1999-12-31T23:00:00Z"}
+	trial := withTrial(&world{now: epoch, rollout: *givenRollout(), replicaSets: canary.replicaSets, pods: canary.pods, runs: canary.runs[:1]})
 	return map[string]*world{
-		"canary": canary, "aborted": aborted, "bluegreen": blue,
+		"trial": trial, "canary": canary, "aborted": aborted, "bluegreen": blue,
 		"empty": {now: epoch, rollout: v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop"}}},
 		"pingpong": {now: epoch, rollout: *givenRollout(func(r *v1alpha1.Rollout) {
 			r.Spec.Strategy.Canary.PingPong = &v1alpha1.PingPongSpec{}
 			r.Spec.Strategy.Canary.TrafficRouting = &v1alpha1.RolloutTrafficRouting{}
 			r.Status.Canary.Weights = &v1alpha1.TrafficWeights{Canary: v1alpha1.WeightDestination{Weight: 17}}
 		}), replicaSets: canary.replicaSets},
+	}
+}
+
+// withTrial adds an Experiment of the newest revision, with a set of pods and a run.
+func withTrial(w *world) *world {
+	w.experiments = append(w.experiments, *givenExperiment())
+	w.replicaSets = append(slices.Clone(w.replicaSets), *givenTrialSet())
+	w.pods = append(slices.Clone(w.pods), *givenPod("web-trial-baseline", "aaaaa", time.Minute))
+	run := givenRun("web-trial-smoke", "", v1alpha1.AnalysisPhaseFailed, time.Minute, v1alpha1.MetricResult{Failed: 1})
+	run.OwnerReferences, run.Labels = controlledBy("Experiment", "web-trial"), nil
+	w.runs = append(slices.Clone(w.runs), *run)
+	return w
+}
+
+func TestAnExperimentIsDrawnAlone(t *testing.T) {
+	w := withTrial(&world{now: epoch})
+	for name, st := range map[string]style{"experiment": {}, "experiment-colour": {colour: true}, "experiment-wide": {wide: true}} {
+		t.Run(name, func(t *testing.T) { golden(t, name, renderExperiment(w, st)) })
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".txt")
+	if *rewrite {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
@@ -60,20 +96,7 @@ func TestPicturesAreAsPublished(t *testing.T) {
 				continue
 			}
 			t.Run(name+suffix, func(t *testing.T) {
-				got := render(w, colour)
-				file := filepath.Join("testdata", name+suffix+".txt")
-				if *rewrite {
-					if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
-					t.Errorf("(-want +got):\n%s", diff)
-				}
+				golden(t, name+suffix, render(w, style{colour: colour}))
 			})
 		}
 	}
@@ -81,7 +104,7 @@ func TestPicturesAreAsPublished(t *testing.T) {
 
 func TestColoursDoNotMoveAnything(t *testing.T) {
 	for name, w := range pictures() {
-		if diff := cmp.Diff(render(w, false), escape.ReplaceAllString(render(w, true), "")); diff != "" {
+		if diff := cmp.Diff(render(w, style{}), escape.ReplaceAllString(render(w, style{colour: true}), "")); diff != "" {
 			t.Errorf("%s (-plain +coloured):\n%s", name, diff)
 		}
 	}
@@ -89,11 +112,11 @@ func TestColoursDoNotMoveAnything(t *testing.T) {
 
 func TestAPictureDoesNotDependOnTheOrderOfLists(t *testing.T) {
 	for name, w := range pictures() {
-		want := render(w, false)
+		want := render(w, style{})
 		slices.Reverse(w.replicaSets)
 		slices.Reverse(w.pods)
 		slices.Reverse(w.runs)
-		mustEqual(t, name, render(w, false), want)
+		mustEqual(t, name, render(w, style{}), want)
 	}
 }
 

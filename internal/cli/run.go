@@ -7,10 +7,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/rest"
 )
@@ -26,6 +28,8 @@ type Options struct {
 	Getenv func(string) string
 	// Terminal says that Out is one: only then is there colour and redrawing in place.
 	Terminal bool
+	// Size is how many characters and lines the terminal has; nil, or 0, means any number.
+	Size func() (columns, lines int)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Look lets `why` see a Rollout as a controller does; nil does without that command.
@@ -40,12 +44,24 @@ func Terminal(f *os.File) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
+// Size is how many characters and lines the terminal behind a file has, or 0.
+func Size(f *os.File) func() (columns, lines int) {
+	return func() (int, int) {
+		columns, lines, err := term.GetSize(int(f.Fd()))
+		if err != nil {
+			return 0, 0
+		}
+		return columns, lines
+	}
+}
+
 // session is one call of the plugin.
 type session struct {
 	Options
 	file, display string // kubectl-argo-rollouts, kubectl argo rollouts
 	flags         *genericclioptions.ConfigFlags
 	verbosity     int
+	cluster       *cluster // once it was asked for
 }
 
 // usageError is a wrong command line; the usage of the command follows it.
@@ -56,8 +72,20 @@ type usageError struct {
 
 func (e *usageError) Error() string { return e.text }
 
+// exit is an error with an exit code of its own.
+type exit struct {
+	code int
+	error
+}
+
+func (e exit) Unwrap() error { return e.error }
+
+// usageExit annotates a command with the exit code of its wrong command lines, if not 1.
+const usageExit = "penstock.io/usage-exit"
+
 // Run runs the plugin until it is done or ctx ends, and returns the exit code: 0, or 1
-// after any error, which it has then printed as "Error: <message>". lint also knows 2.
+// after any error, which it has then printed as "Error: <message>". The help of status and
+// of lint tells of further codes.
 func Run(ctx context.Context, o Options) int {
 	if o.Getenv == nil {
 		o.Getenv = func(string) string { return "" }
@@ -65,11 +93,16 @@ func Run(ctx context.Context, o Options) int {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Size == nil {
+		o.Size = func() (int, int) { return 0, 0 }
+	}
 	s := &session{Options: o}
 	s.file, s.display = names(o.Args)
+	args, file := completing(o.Args, s.file)
+	s.file, s.display = names([]string{file})
 	root := s.root()
-	if len(o.Args) > 0 {
-		root.SetArgs(o.Args[1:])
+	if len(args) > 0 {
+		root.SetArgs(args[1:])
 	}
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -77,16 +110,21 @@ func Run(ctx context.Context, o Options) int {
 	}
 	var usage *usageError
 	if !errors.As(err, &usage) {
-		fmt.Fprintln(o.Err, "Error:", err)
-		if errors.As(err, new(unreadable)) {
-			return 2
+		fmt.Fprintln(o.Err, "Error:", s.plainly(err))
+		if hint := s.hint(ctx, err); hint != "" {
+			fmt.Fprintln(o.Err, hint)
 		}
-		return 1
+		own := exit{code: 1}
+		errors.As(err, &own)
+		return own.code
 	}
 	if usage.text != "" {
 		fmt.Fprintln(o.Err, "Error:", usage.text)
 	}
 	fmt.Fprint(o.Err, usage.command.UsageString())
+	if code, err := strconv.Atoi(usage.command.Annotations[usageExit]); err == nil {
+		return code
+	}
 	return 1
 }
 
@@ -105,8 +143,8 @@ func names(args []string) (file, display string) {
 
 func (s *session) root() *cobra.Command {
 	c := group(s.file, "Follow and steer Rollouts", nil,
-		s.get(), s.promote(), s.abort(), s.retry(), s.pause(), s.restart(), s.terminate(), s.set(), s.undo(), s.status(),
-		s.why(), s.history(), s.diff(), s.lint(), s.guard(), s.version())
+		s.get(), s.list(), s.promote(), s.abort(), s.retry(), s.pause(), s.restart(), s.terminate(), s.set(), s.undo(), s.status(),
+		s.create(), s.convert(), s.adopt(), s.release(), s.why(), s.history(), s.diff(), s.lint(), s.guard(), s.completion(), s.version())
 	c.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: s.display}
 	c.SilenceUsage, c.SilenceErrors = true, true
 	c.SetOut(s.Out)

@@ -2,11 +2,15 @@ package cli
 
 import (
 	"bytes"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 )
 
 func TestWrongCommandLinesPrintUsageOnStandardErrorOnly(t *testing.T) {
@@ -31,7 +35,11 @@ func TestWrongCommandLinesPrintUsageOnStandardErrorOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, givenRollout())
 			got := s.call(t.Context(), strings.Fields(c.args)...)
-			if got.code != 1 || got.out != "" || !strings.Contains(got.err, "Usage:") || !strings.Contains(got.err, c.says) {
+			code := 1
+			if strings.HasPrefix(c.args, "status") {
+				code = exitOther
+			}
+			if got.code != code || got.out != "" || !strings.Contains(got.err, "Usage:") || !strings.Contains(got.err, c.says) {
 				t.Errorf("exit code %d, output %q, errors:\n%s\nwant %q and a usage", got.code, got.out, got.err, c.says)
 			}
 			if len(s.seen)+len(s.reads) > 0 {
@@ -108,8 +116,40 @@ func TestTheVersionHasThePublishedLayout(t *testing.T) {
 			t.Errorf("no %q in\n%s", line, long)
 		}
 	}
+	if !skew("v1.8.0+1234567", "v1.9.3") || skew("v1.9.0+1234567.dirty", "v1.9.3") || skew("v0.0.0", "v1.9.3") || skew("v1.9.0", "latest") {
+		t.Error("the wrong versions count as skewed")
+	}
+	for image, tag := range map[string]string{"a.io:5000/x/y:v1.2": "v1.2", "y": "", "a.io:5000/y": "", "y:v1@sha256:00": "v1"} {
+		mustEqual(t, image, tagOf(image), tag)
+	}
 	got := newServer(t).call(t.Context(), "version", "--short")
 	if got.code != 0 || got.err != "" || !strings.HasPrefix(got.out, "kubectl-argo-rollouts: v") {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// The plugin's own version is said whatever the cluster answers.
+func TestTheVersionNamesTheControllers(t *testing.T) {
+	d := &appsv1.Deployment{}
+	d.Name, d.Namespace, d.Labels = "rollouts", "delivery", map[string]string{"app.kubernetes.io/name": "argo-rollouts"}
+	d.Spec.Template.Spec.Containers = []corev1.Container{{Image: "example.com/rollouts:v1.9.0"}}
+	other := &appsv1.Deployment{}
+	other.Name, other.Namespace = "web", "shop"
+	with, without := newServer(t, d, other), newServer(t, other)
+	refused := newServer(t)
+	refused.deny["GET /apis/apps/v1/deployments"] = http.StatusForbidden
+	for name, c := range map[string]struct {
+		server     *apiServer
+		args, want string
+	}{
+		"a controller":    {with, "version", "\ncontroller: v1.9.0\n  Deployment: delivery/rollouts\n  Image: example.com/rollouts:v1.9.0\n"},
+		"no controller":   {without, "version", "\ncontroller: none in this cluster has the label "},
+		"no rights":       {refused, "version", "\ncontroller: not known: the server says Forbidden; ask"},
+		"nobody is asked": {refused, "version --client", ""},
+	} {
+		got := c.server.call(t.Context(), strings.Fields(c.args)...)
+		if got.code != 0 || got.err != "" || !strings.HasPrefix(got.out, "kubectl-argo-rollouts: v") || !strings.Contains(got.out, c.want) || c.want == "" && strings.Contains(got.out, "controller:") {
+			t.Errorf("%s: %+v", name, got)
+		}
 	}
 }

@@ -79,7 +79,8 @@ func (s *apiServer) put(o client.Object) {
 	}
 	u := &unstructured.Unstructured{Object: content}
 	u.SetGroupVersionKind(gvk)
-	if u.GetNamespace() == "" {
+	cluster := strings.HasPrefix(gvk.Kind, "Cluster")
+	if u.GetNamespace() == "" && !cluster {
 		u.SetNamespace("shop")
 	}
 	if u.GetUID() == "" {
@@ -88,6 +89,10 @@ func (s *apiServer) put(o client.Object) {
 	prefix := "/api/v1"
 	if gvk.Group != "" {
 		prefix = "/apis/" + gvk.Group + "/" + gvk.Version
+	}
+	if cluster {
+		s.store(path.Join(prefix, strings.ToLower(gvk.Kind)+"s", u.GetName()), u)
+		return
 	}
 	s.store(path.Join(prefix, "namespaces", u.GetNamespace(), strings.ToLower(gvk.Kind)+"s", u.GetName()), u)
 }
@@ -149,8 +154,18 @@ func (s *apiServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case r.Method == http.MethodPatch:
 		return s.patch(r)
+	case r.Method == http.MethodPost:
+		return s.create(r)
 	case r.Method == http.MethodPut:
 		return s.replace(r)
+	case r.Method == http.MethodDelete: // what has a finalizer stays for now
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.seen = append(s.seen, r.Method+" "+r.URL.RequestURI())
+		if u := s.objects[r.URL.Path]; u != nil {
+			return answer(r, u), nil
+		}
+		return failure(r, http.StatusNotFound, metav1.StatusReasonNotFound), nil
 	case r.Method != http.MethodGet:
 		s.t.Errorf("unexpected %s %s", r.Method, r.URL.Path)
 		return failure(r, http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed), nil
@@ -189,18 +204,23 @@ func (s *apiServer) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 var listKinds = map[string][2]string{
-	"rollouts":     {"argoproj.io/v1alpha1", "RolloutList"},
-	"analysisruns": {"argoproj.io/v1alpha1", "AnalysisRunList"},
-	"replicasets":  {"apps/v1", "ReplicaSetList"},
-	"pods":         {"v1", "PodList"},
-	"events":       {"v1", "EventList"},
+	"rollouts":                 {"argoproj.io/v1alpha1", "RolloutList"},
+	"analysisruns":             {"argoproj.io/v1alpha1", "AnalysisRunList"},
+	"experiments":              {"argoproj.io/v1alpha1", "ExperimentList"},
+	"replicasets":              {"apps/v1", "ReplicaSetList"},
+	"deployments":              {"apps/v1", "DeploymentList"},
+	"horizontalpodautoscalers": {"autoscaling/v2", "HorizontalPodAutoscalerList"},
+	"pods":                     {"v1", "PodList"},
+	"events":                   {"v1", "EventList"},
+	"services":                 {"v1", "ServiceList"},
 }
 
 // selects reports whether a list or watch request covers the object.
 func selects(r *http.Request, u *unstructured.Unstructured) bool {
 	segments := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	resource, namespace := segments[len(segments)-1], segments[len(segments)-2]
-	if strings.ToLower(u.GetKind())+"s" != resource || u.GetNamespace() != namespace {
+	within := len(segments) > 2 && segments[len(segments)-3] == "namespaces"
+	if strings.ToLower(u.GetKind())+"s" != resource || within && u.GetNamespace() != namespace {
 		return false
 	}
 	byLabel, err := labels.Parse(r.URL.Query().Get("labelSelector"))
@@ -277,6 +297,32 @@ func (s *apiServer) patch(r *http.Request) (*http.Response, error) {
 	return answer(r, patched), nil
 }
 
+// create stores a new object.
+func (s *apiServer) create(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	u := &unstructured.Unstructured{}
+	if err := u.UnmarshalJSON(body); err != nil {
+		return nil, err
+	}
+	if u.GetName() == "" {
+		u.SetName(u.GetGenerateName() + "x7k2p")
+	}
+	u.SetUID(types.UID("uid-" + u.GetName()))
+	at := path.Join(r.URL.Path, u.GetName())
+	s.mu.Lock()
+	s.seen = append(s.seen, fmt.Sprintf("%s %s %s", r.Method, r.URL.RequestURI(), body))
+	there := s.objects[at] != nil
+	s.mu.Unlock()
+	if there {
+		return failure(r, http.StatusConflict, metav1.StatusReasonAlreadyExists), nil
+	}
+	s.store(at, u)
+	return answer(r, u), nil
+}
+
 // replace stores an object that is as the caller has read it.
 func (s *apiServer) replace(r *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(r.Body)
@@ -317,7 +363,8 @@ func failure(r *http.Request, code int, reason metav1.StatusReason) *http.Respon
 	if code != http.StatusNotFound {
 		message = "the server says " + http.StatusText(code)
 	}
-	body := fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","status":"Failure","message":%q,"reason":%q,"code":%d}`, message, reason, code)
+	body := fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","status":"Failure","message":%q,"reason":%q,"code":%d,"details":{"group":"argoproj.io","kind":%q,"name":%q}}`,
+		message, reason, code, segments[len(segments)-2], segments[len(segments)-1])
 	return reply(r, code, io.NopCloser(strings.NewReader(body)))
 }
 
@@ -338,12 +385,16 @@ func (s *apiServer) call(ctx context.Context, args ...string) outcomes {
 }
 
 func (s *apiServer) callWith(ctx context.Context, o Options, args ...string) outcomes {
+	return s.under(ctx, o, "kubectl-argo-rollouts", slices.Insert(slices.Clone(args), min(1, len(args)), "--server=http://server.invalid", "-n=shop")...)
+}
+
+// under runs the plugin under a file name.
+func (s *apiServer) under(ctx context.Context, o Options, file string, args ...string) outcomes {
 	var out, errs bytes.Buffer
-	o.Args = slices.Insert(slices.Clone(args), min(1, len(args)), "--server=http://server.invalid", "-n=shop")
-	o.Args = slices.Insert(o.Args, 0, "/usr/local/bin/kubectl-argo-rollouts")
+	o.Args = append([]string{"/usr/local/bin/" + file}, args...)
 	o.Out, o.Err = &out, &errs
 	o.WrapConfig = func(c *rest.Config) *rest.Config {
-		c.Transport = s
+		c.Transport, c.ContentType = s, runtime.ContentTypeJSON
 		return c
 	}
 	code := Run(ctx, o)

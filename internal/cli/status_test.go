@@ -80,19 +80,19 @@ func TestAStatusWatchPrintsEveryChangeAndEndsWithAVerdict(t *testing.T) {
 		"a spec is not yet seen": {"status web", script{{time.Second, becomes(healthy, unseen)}, {2 * time.Second, becomes(healthy)}}, nil,
 			outcomes{0, paused + "Progressing - waiting for rollout spec update to be observed\nHealthy\n", ""}, 2 * time.Second},
 		"too late": {"status web --timeout 1m", script{{2 * time.Minute, becomes(healthy)}}, nil,
-			outcomes{1, paused, "Error: Rollout status watch exceeded timeout\n"}, time.Minute},
+			outcomes{exitTimeout, paused, "Error: Rollout status watch exceeded timeout\n"}, time.Minute},
 		"just in time": {"status web -t 1m", script{{59 * time.Second, becomes(healthy)}}, nil,
 			outcomes{0, paused + "Healthy\n", ""}, 59 * time.Second},
 		"interrupted": {"status web", script{{5 * time.Second, func(_ *apiServer, stop func()) { stop() }}}, nil,
-			outcomes{1, paused, "Error: rollout status watch was interrupted\n"}, 5 * time.Second},
+			outcomes{exitOther, paused, "Error: rollout status watch was interrupted\n"}, 5 * time.Second},
 		"deleted": {"status web", script{{5 * time.Second, func(s *apiServer, _ func()) { s.remove("/rollouts/web") }}}, nil,
-			outcomes{1, paused, "Error: rollout.argoproj.io \"web\" not found\n"}, 5 * time.Second},
+			outcomes{exitNotFound, paused, "Error: rollout.argoproj.io \"web\" not found\nThere are no rollouts in namespace \"shop\".\n"}, 5 * time.Second},
 		"the watch is cut, and a change is missed": {"status web", script{{time.Second, func(s *apiServer, _ func()) { s.cutWatches(); s.put(givenRollout(healthy)) }}}, nil,
 			outcomes{0, paused + "Healthy\n", ""}, 2 * time.Second},
 		"another rollout changes": {"status web -t 1m", script{{time.Second, becomes(healthy, func(r *v1alpha1.Rollout) { r.Name, r.UID = "api", "uid-api" })}}, nil,
-			outcomes{1, paused, "Error: Rollout status watch exceeded timeout\n"}, time.Minute},
+			outcomes{exitTimeout, paused, "Error: Rollout status watch exceeded timeout\n"}, time.Minute},
 		"listing is forbidden": {"status web", nil, map[string]int{rollouts: http.StatusForbidden},
-			outcomes{1, "", "Error: list rollouts in shop: the server says Forbidden\n"}, 0},
+			outcomes{exitOther, "", "Error: list rollouts in shop: the server says Forbidden; ask those who run the cluster for this right, or choose another --context\n"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -103,6 +103,9 @@ func TestAStatusWatchPrintsEveryChangeAndEndsWithAVerdict(t *testing.T) {
 					t.Errorf("got %+v after %s\nwant %+v after %s", got, took, c.want, c.took)
 				}
 				for _, read := range s.reads {
+					if got.code == exitNotFound {
+						break // it looks for a name that may have been meant
+					}
 					if !strings.Contains(read, "/rollouts?") || !strings.Contains(read, "fieldSelector=metadata.name%3Dweb") {
 						t.Errorf("it read more than its own rollout: %s", read)
 					}
@@ -117,7 +120,7 @@ func TestAStatusWatchOutlivesAShortOutage(t *testing.T) {
 	for name, c := range map[string]struct {
 		back time.Duration
 		code int
-	}{"short": {3 * time.Second, 0}, "long": {time.Hour, 1}} {
+	}{"short": {3 * time.Second, 0}, "long": {time.Hour, exitOther}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newServer(t, givenRollout())
@@ -128,10 +131,40 @@ func TestAStatusWatchOutlivesAShortOutage(t *testing.T) {
 					{10 * time.Second, func(s *apiServer, _ func()) { s.fail(rollouts, http.StatusBadGateway); s.cutWatches() }},
 					{10*time.Second + c.back, func(s *apiServer, _ func()) { s.put(givenRollout(healthy)); s.fail(rollouts, 0) }},
 				}, "status", "web")
-				if got.code != c.code || took > time.Minute || c.code == 1 && !strings.HasPrefix(got.err, "Error: list rollouts in shop:") {
+				if got.code != c.code || took > time.Minute || c.code == exitOther && !strings.HasPrefix(got.err, "Error: list rollouts in shop:") {
 					t.Errorf("got %+v after %s, want exit code %d", got, took, c.code)
 				}
 			})
 		})
+	}
+}
+
+func TestStatusEndsAtThePhaseThatIsAskedFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		args string
+		mod  func(*v1alpha1.Rollout)
+		acts script
+		want outcomes
+	}{
+		"paused is asked for":            {"status web --for paused", bySpec, nil, outcomes{0, "Paused - CanaryPauseStep\n", ""}},
+		"one of two":                     {"status web --for healthy,Paused", running, script{{time.Second, becomes()}}, outcomes{0, "Progressing - more replicas need to be updated\nPaused - CanaryPauseStep\n", ""}},
+		"degraded is asked for":          {"status web --for=degraded", degraded, nil, outcomes{0, "Degraded - RolloutAborted: no success\n", ""}},
+		"degraded is not":                {"status web --for=paused", degraded, nil, outcomes{exitDegraded, "Degraded - RolloutAborted: no success\n", "Error: The rollout is in a degraded state with message: RolloutAborted: no success\n"}},
+		"healthy is not":                 {"status web --for=paused", healthy, nil, outcomes{exitOtherwise, "Healthy\n", "Error: the rollout is healthy; asked for was paused\n"}},
+		"a pause is waited out":          {"status web --for healthy", bySpec, script{{time.Second, becomes(healthy)}}, outcomes{0, "Paused - CanaryPauseStep\nHealthy\n", ""}},
+		"nobody waits, it is paused":     {"status web --for healthy -w=false", bySpec, nil, outcomes{exitPaused, "Paused - CanaryPauseStep\n", "Error: the rollout is paused: CanaryPauseStep\n"}},
+		"nobody waits, it is under way":  {"status web --for healthy -w=false", running, nil, outcomes{exitTimeout, "Progressing - more replicas need to be updated\n", "Error: the rollout is not healthy yet: Progressing - more replicas need to be updated\n"}},
+		"nobody waits, it is as desired": {"status web --for progressing -w=false", running, nil, outcomes{0, "Progressing - more replicas need to be updated\n", ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if got, _ := play(t, newServer(t, givenRollout(c.mod)), Options{}, c.acts, strings.Fields(c.args)...); got != c.want {
+					t.Errorf("got %+v, want %+v", got, c.want)
+				}
+			})
+		})
+	}
+	if got := newServer(t).call(t.Context(), "status", "web", "--for", "done"); got.code != exitOther || !strings.HasPrefix(got.err, `Error: --for: want healthy, paused, degraded or progressing, got "done"`) {
+		t.Errorf("%+v", got)
 	}
 }

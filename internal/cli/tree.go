@@ -18,23 +18,31 @@ import (
 // node is one line of the tree: name with its kind's icon, then the columns.
 type node struct {
 	name    string
-	columns [4]string // KIND STATUS AGE INFO
+	columns columns
 	below   []node
+	// calm: nobody misses this line when there is no room for all.
+	calm bool
 }
 
+// columns are those beside the name; the last two are shown on a wide picture.
+type columns struct{ kind, status, age, info, node, images string }
+
 // tree is the Rollout over its revisions, newest first; in each its ReplicaSets with
-// their pods, then its AnalysisRuns with their Jobs.
+// their pods, then its Experiments, then its AnalysisRuns with their Jobs.
 func (w *world) tree(p paint) node {
 	below := map[int64][]node{}
 	for _, rs := range w.sets() {
-		below[revisionOf(rs)] = append(below[revisionOf(rs)], w.setNode(rs, p))
+		below[revisionOf(rs)] = append(below[revisionOf(rs)], w.setNode(rs, w.roles(rs), p))
+	}
+	for _, x := range w.trials() {
+		below[revisionOf(x)] = append(below[revisionOf(x)], w.trialNode(x, p))
 	}
 	for _, run := range w.analyses() {
 		below[revisionOf(run)] = append(below[revisionOf(run)], w.runNode(run, p))
 	}
 	now := observed(&w.rollout)
 	root := node{name: "⟳ " + w.rollout.Name,
-		columns: [4]string{"Rollout", p.status(rolloutIcon(now.phase), string(now.phase)), w.age(w.rollout.CreationTimestamp)}}
+		columns: columns{kind: "Rollout", status: p.status(rolloutIcon(now.phase), string(now.phase)), age: w.age(w.rollout.CreationTimestamp)}}
 	numbers := slices.Sorted(maps.Keys(below))
 	slices.Reverse(numbers)
 	for _, n := range numbers {
@@ -43,13 +51,31 @@ func (w *world) tree(p paint) node {
 	return root
 }
 
-func (w *world) setNode(rs *appsv1.ReplicaSet, p paint) node {
+// trialNode is an Experiment over its ReplicaSets, then its AnalysisRuns.
+func (w *world) trialNode(x *v1alpha1.Experiment, p paint) node {
+	phase := x.Status.Phase
+	n := node{name: "Σ " + x.Name, columns: columns{kind: "Experiment", status: p.status(analysisIcon(phase), string(phase)), age: w.age(x.CreationTimestamp)}}
+	for _, rs := range w.setsOf(x) {
+		n.below = append(n.below, w.setNode(rs, nil, p))
+	}
+	for _, run := range w.analysesOf(x) {
+		n.below = append(n.below, w.runNode(run, p))
+	}
+	return n
+}
+
+func (w *world) setNode(rs *appsv1.ReplicaSet, roles []string, p paint) node {
 	icon, health := setHealth(rs)
-	info := p.roles(w.roles(rs), ",")
+	info := p.roles(roles, ",")
 	if delay := w.delay(rs); delay != "" {
 		info = strings.TrimPrefix(info+","+delay, ",")
 	}
-	n := node{name: "⧉ " + rs.Name, columns: [4]string{"ReplicaSet", p.status(icon, health), w.age(rs.CreationTimestamp), info}}
+	var images []string
+	for _, c := range rs.Spec.Template.Spec.Containers {
+		images = append(images, c.Image)
+	}
+	n := node{name: "⧉ " + rs.Name, columns: columns{kind: "ReplicaSet", status: p.status(icon, health),
+		age: w.age(rs.CreationTimestamp), info: info, images: strings.Join(images, ",")}}
 	for _, pod := range w.podsOf(rs) {
 		n.below = append(n.below, w.podNode(pod, p))
 	}
@@ -93,12 +119,14 @@ func (w *world) podNode(pod *corev1.Pod, p paint) node {
 	if v.restarts > 0 {
 		info += fmt.Sprintf(",restarts:%d", v.restarts)
 	}
-	return node{name: "□ " + pod.Name, columns: [4]string{"Pod", p.status(podIcon(v.status), v.status), w.age(pod.CreationTimestamp), info}}
+	return node{name: "□ " + pod.Name, calm: v.status == "Running" && v.ready == v.total, columns: columns{kind: "Pod",
+		status: p.status(podIcon(v.status), v.status), age: w.age(pod.CreationTimestamp), info: info, node: pod.Spec.NodeName}}
 }
 
 func (w *world) runNode(run *v1alpha1.AnalysisRun, p paint) node {
 	phase := run.Status.Phase
-	n := node{name: "α " + run.Name, columns: [4]string{"AnalysisRun", p.status(analysisIcon(phase), string(phase)), w.age(run.CreationTimestamp), tally(run, p)}}
+	n := node{name: "α " + run.Name, columns: columns{kind: "AnalysisRun",
+		status: p.status(analysisIcon(phase), string(phase)), age: w.age(run.CreationTimestamp), info: tally(run, p)}}
 	for _, m := range run.Status.MetricResults {
 		for _, x := range m.Measurements {
 			job := x.Metadata["job-name"]
@@ -109,7 +137,7 @@ func (w *world) runNode(run *v1alpha1.AnalysisRun, p paint) node {
 			if x.StartedAt != nil {
 				started = *x.StartedAt
 			}
-			n.below = append(n.below, node{name: "⊞ " + job, columns: [4]string{"Job", p.status(analysisIcon(x.Phase), string(x.Phase)), w.age(started)}})
+			n.below = append(n.below, node{name: "⊞ " + job, columns: columns{kind: "Job", status: p.status(analysisIcon(x.Phase), string(x.Phase)), age: w.age(started)}})
 		}
 	}
 	return n

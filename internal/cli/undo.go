@@ -24,7 +24,7 @@ func (s *session) undo() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w, err := cl.world(c.Context(), args[0])
+			w, err := s.about(c.Context(), cl, args[0], aReplicaSet)
 			if err != nil {
 				return err
 			}

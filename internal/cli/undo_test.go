@@ -20,6 +20,7 @@ func with(image string) func(*v1alpha1.Rollout) {
 	}
 }
 
+// Covers: defect 36, defect 39.
 func TestUndoGoesBackToWhatSomebodyWrote(t *testing.T) {
 	newer := func(t *corev1.PodTemplateSpec) { t.Spec.Containers[0].Image = "web:1.3" }
 	for name, c := range map[string]struct {

@@ -79,19 +79,6 @@ func delay(text string) (time.Duration, error) {
 	return d, nil
 }
 
-// noun is a kind that verbs are for.
-type noun struct {
-	word  string // as printed
-	empty func() client.Object
-	list  func() client.ObjectList
-}
-
-var (
-	aRollout      = noun{"rollout", func() client.Object { return &v1alpha1.Rollout{} }, func() client.ObjectList { return &v1alpha1.RolloutList{} }}
-	anExperiment  = noun{"experiment", func() client.Object { return &v1alpha1.Experiment{} }, func() client.ObjectList { return &v1alpha1.ExperimentList{} }}
-	anAnalysisRun = noun{"analysisRun", func() client.Object { return &v1alpha1.AnalysisRun{} }, func() client.ObjectList { return &v1alpha1.AnalysisRunList{} }}
-)
-
 // forEach is a verb that sends the same patches to every named object, up to the first error.
 func (s *session) forEach(n noun, use, short, done string, verb func() []rollout.Patch) *cobra.Command {
 	return &cobra.Command{

@@ -84,26 +84,27 @@ func TestVerbsThatFailSayWhyAndExitWithOne(t *testing.T) {
 		args, out, err string
 		mods           []func(*v1alpha1.Rollout)
 		sent           int
+		code           int // 1 if 0
 	}{
 		"promote an unknown rollout":    {args: "promote other", err: "Error: rollout.argoproj.io \"other\" not found\n"},
 		"abort stops at the first":      {args: "abort web other web", out: "rollout 'web' aborted\n", err: "Error: rollouts.argoproj.io \"other\" not found\n", sent: 3},
 		"pause an unknown rollout":      {args: "pause other", err: "Error: rollouts.argoproj.io \"other\" not found\n", sent: 1},
 		"restart at no time":            {args: "restart web -i soon", err: "Error: --in: want a time to come, such as 30s, 5m or 1h, got \"soon\"\n"},
 		"restart in the past":           {args: "restart web -i=-5m", err: "Error: --in: want a time to come, such as 30s, 5m or 1h, got \"-5m\"\n"},
-		"terminate an unknown run":      {args: "terminate ar other", err: "Error: analysisruns.argoproj.io \"other\" not found\n", sent: 1},
-		"retry an unknown experiment":   {args: "retry experiment other", err: "Error: experiments.argoproj.io \"other\" not found\n", sent: 1},
+		"terminate an unknown run":      {args: "terminate ar other", err: "Error: analysisruns.argoproj.io \"other\" not found\nThere are no analysisruns in namespace \"shop\".\n", sent: 1},
+		"retry an unknown experiment":   {args: "retry experiment other", err: "Error: experiments.argoproj.io \"other\" not found\nThere are no experiments in namespace \"shop\".\n", sent: 1},
 		"skip in two ways":              {args: "promote web -c -a", err: "Error: Cannot use skip-current-step and skip-all-steps flags at the same time\n"},
 		"skip in blue-green":            {args: "promote web -a", mods: []func(*v1alpha1.Rollout){blueGreen}, err: "Error: Cannot skip steps of a bluegreen rollout. Run without a flags\n"},
 		"promote what nobody has seen":  {args: "promote web --full", mods: []func(*v1alpha1.Rollout){healthy, unseen}, err: "Error: the controller has not yet seen the latest spec, so there is nothing to promote; try again\n"},
-		"status of an unknown rollout":  {args: "status other", err: "Error: rollout.argoproj.io \"other\" not found\n"},
-		"one status of an unknown":      {args: "status other -w=false", err: "Error: rollout.argoproj.io \"other\" not found\n"},
+		"status of an unknown rollout":  {code: exitNotFound, args: "status other", err: "Error: rollout.argoproj.io \"other\" not found\n"},
+		"one status of an unknown":      {code: exitNotFound, args: "status other -w=false", err: "Error: rollout.argoproj.io \"other\" not found\n"},
 		"get an unknown rollout":        {args: "get rollout other", err: "Error: rollout.argoproj.io \"other\" not found\n"},
 		"get an unknown rollout, watch": {args: "get rollout other -w", err: "Error: rollout.argoproj.io \"other\" not found\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, givenRollout(c.mods...))
 			got := s.call(t.Context(), strings.Fields(c.args)...)
-			if got != (outcomes{1, c.out, c.err}) || len(s.seen) != c.sent {
+			if got != (outcomes{max(c.code, 1), c.out, c.err}) || len(s.seen) != c.sent {
 				t.Errorf("got %+v after %d patches, want %q and %q after %d", got, len(s.seen), c.out, c.err, c.sent)
 			}
 		})

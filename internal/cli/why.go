@@ -49,7 +49,7 @@ func (s *session) why() *cobra.Command {
 			if a.state.phase != v1alpha1.RolloutPhaseHealthy {
 				a.events, a.unread = cl.events(c.Context(), ro)
 			}
-			return s.print(a.text(paint(s.escapes() && s.Getenv("NO_COLOR") == "")))
+			return s.print(a.text(s.colour()))
 		},
 	}
 }

@@ -14,11 +14,13 @@ import (
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
-// world is all that `get rollout` shows, as listed. Strangers among the objects are left
-// out by ownership, so a list may hold more than belongs to the Rollout.
+// world is all that `get` shows, as listed: of a Rollout, or of one Experiment where there
+// is none. Strangers among the objects are left out by ownership, so a list may hold more
+// than belongs to it.
 type world struct {
 	now         time.Time
 	rollout     v1alpha1.Rollout
+	experiments []v1alpha1.Experiment
 	replicaSets []appsv1.ReplicaSet
 	pods        []corev1.Pod
 	runs        []v1alpha1.AnalysisRun
@@ -39,14 +41,31 @@ func ownedBy(child, owner client.Object) bool {
 }
 
 // sets are the Rollout's ReplicaSets, newest revision first, then by name.
-func (w *world) sets() (owned []*appsv1.ReplicaSet) {
+func (w *world) sets() []*appsv1.ReplicaSet { return w.setsOf(&w.rollout) }
+
+func (w *world) setsOf(owner client.Object) (owned []*appsv1.ReplicaSet) {
 	for i := range w.replicaSets {
-		if rs := &w.replicaSets[i]; ownedBy(rs, &w.rollout) {
+		if rs := &w.replicaSets[i]; ownedBy(rs, owner) {
 			owned = append(owned, rs)
 		}
 	}
 	slices.SortFunc(owned, func(a, b *appsv1.ReplicaSet) int {
 		return cmp.Or(cmp.Compare(revisionOf(b), revisionOf(a)), cmp.Compare(a.Name, b.Name))
+	})
+	return owned
+}
+
+// trials are the Experiments: those of the Rollout, or the one that was asked for; newest
+// revision first, then oldest first, then by name.
+func (w *world) trials() (owned []*v1alpha1.Experiment) {
+	for i := range w.experiments {
+		if x := &w.experiments[i]; w.rollout.UID == "" || ownedBy(x, &w.rollout) {
+			owned = append(owned, x)
+		}
+	}
+	slices.SortFunc(owned, func(a, b *v1alpha1.Experiment) int {
+		return cmp.Or(cmp.Compare(revisionOf(b), revisionOf(a)),
+			a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
 	return owned
 }
@@ -66,9 +85,11 @@ func (w *world) podsOf(rs *appsv1.ReplicaSet) (owned []*corev1.Pod) {
 
 // analyses are the Rollout's AnalysisRuns: newest revision first, then oldest first,
 // then by name backwards.
-func (w *world) analyses() (owned []*v1alpha1.AnalysisRun) {
+func (w *world) analyses() []*v1alpha1.AnalysisRun { return w.analysesOf(&w.rollout) }
+
+func (w *world) analysesOf(owner client.Object) (owned []*v1alpha1.AnalysisRun) {
 	for i := range w.runs {
-		if run := &w.runs[i]; ownedBy(run, &w.rollout) {
+		if run := &w.runs[i]; ownedBy(run, owner) {
 			owned = append(owned, run)
 		}
 	}

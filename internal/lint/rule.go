@@ -21,6 +21,7 @@ var Rules []Rule
 
 func init() { // the rules name the table, and Go allows no circle
 	Rules = append(Rules, apiRules...)
+	Rules = append(Rules, promqlRule)
 	Rules = append(Rules, referenceRules...)
 	Rules = append(Rules, adviceRules...)
 }

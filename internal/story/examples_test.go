@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -137,6 +138,8 @@ func decodeKnown(t *testing.T, m Manifest) string {
 		into = &corev1.Service{}
 	case "ConfigMap":
 		into = &corev1.ConfigMap{}
+	case "Role":
+		into = &rbacv1.Role{}
 	case "Deployment":
 		into = &appsv1.Deployment{}
 	case "Experiment":
