@@ -157,13 +157,7 @@ func (d difference) text(colour paint) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Revision %d against %d\n", d.to, d.from)
 	for _, c := range d.changes {
-		pieces := strings.Split(strings.TrimPrefix(c.Path, "/"), "/")
-		was, before := follow(d.old, pieces)
-		is, after := follow(d.now, pieces)
-		path := before
-		if c.Operation == "add" {
-			path = after
-		}
+		was, is, path := d.change(c)
 		fmt.Fprintf(&b, "\n%s\n", path)
 		if c.Operation != "add" {
 			fmt.Fprintln(&b, colour.with(red, "- "+short(was)))
@@ -173,6 +167,46 @@ func (d difference) text(colour paint) string {
 		}
 	}
 	return b.String()
+}
+
+// change is one of the changes: the values before and after, and where.
+func (d difference) change(c jsonpatch.Operation) (was, is any, path string) {
+	pieces := strings.Split(strings.TrimPrefix(c.Path, "/"), "/")
+	was, before := follow(d.old, pieces)
+	is, after := follow(d.now, pieces)
+	if c.Operation == "add" {
+		return was, is, after
+	}
+	return was, is, before
+}
+
+// parts names what is changed as a table can: web.image, web.env, labels; images first.
+func (d difference) parts() (all []string) {
+	rank := func(part string) int {
+		if strings.HasSuffix(part, ".image") {
+			return 0
+		}
+		return 1
+	}
+	for _, c := range d.changes {
+		_, _, path := d.change(c)
+		path = strings.TrimPrefix(strings.TrimPrefix(path, "spec."), "metadata.")
+		list, of, _ := strings.Cut(path, "].")
+		if section, name, is := strings.Cut(list, "["); is && of != "" && strings.HasSuffix(strings.ToLower(section), "containers") {
+			of, _, _ = strings.Cut(of, ".")
+			path = name + "." + of
+		} else {
+			path, _, _ = strings.Cut(path, ".")
+		}
+		path, _, _ = strings.Cut(path, "[")
+		if !slices.Contains(all, path) {
+			all = append(all, path)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b string) int {
+		return rank(a) - rank(b)
+	})
+	return all
 }
 
 // follow goes the way of a JSON pointer, and names it as people do: containers[web].image.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +22,15 @@ const (
 	isAborted   = "aborted"
 	isTakenBack = "taken back"
 	isReplaced  = "replaced"
+	isOvertaken = "superseded" // before it had ended
 )
+
+// changeCause is the annotation in which kubectl's users say why; a Rollout's goes to its
+// ReplicaSets.
+const changeCause = "kubernetes.io/change-cause"
+
+// maxBrief is how many parts of a template a table names.
+const maxBrief = 3
 
 // chapter is one revision of a history.
 type chapter struct {
@@ -32,13 +39,20 @@ type chapter struct {
 	Images   []string    `json:"images"`
 	Created  metav1.Time `json:"created"`
 	Pods     int32       `json:"pods"`
-	// Ended is stable, under way, aborted, taken back or replaced; Why is a sentence about it.
+	// Ended is stable, under way, aborted, taken back, replaced or superseded; Why is a sentence
+	// about it.
 	Ended string `json:"ended"`
 	Why   string `json:"why,omitempty"`
-	// Seconds is how long its update took; 0 where nobody knows.
+	// Seconds is how long its update took, without the time that people held it up; 0 where
+	// nobody knows.
 	Seconds int64 `json:"seconds,omitempty"`
-	// ChangedBy is the field manager that wrote the template, known of the newest only.
+	// ChangedBy is the field manager that wrote the template.
 	ChangedBy string `json:"changedBy,omitempty"`
+	// Changed are the parts of the template that differ from the revision before; none for the
+	// oldest.
+	Changed []string `json:"changed,omitempty"`
+	// Cause is what the annotation kubernetes.io/change-cause says.
+	Cause string `json:"cause,omitempty"`
 }
 
 func (s *session) history() *cobra.Command {
@@ -76,14 +90,14 @@ func (s *session) history() *cobra.Command {
 
 // told is the history as a table.
 func (w *world) told(all []chapter) string {
-	rows := [][]string{{"REVISION", "IMAGES", "AGE", "PODS", "TOOK", "CHANGED BY", "ENDED", "WHY"}}
+	rows := [][]string{{"REVISION", "IMAGES", "AGE", "PODS", "TOOK", "CHANGED BY", "CHANGED", "ENDED", "WHY"}}
 	for _, c := range all {
 		took := ""
 		if c.Seconds > 0 {
 			took = duration.HumanDuration(time.Duration(c.Seconds) * time.Second)
 		}
 		rows = append(rows, []string{fmt.Sprint(c.Revision), strings.Join(c.Images, ","), w.age(c.Created), fmt.Sprint(c.Pods),
-			cmp.Or(took, "-"), cmp.Or(c.ChangedBy, "-"), c.Ended, c.Why})
+			cmp.Or(took, "-"), cmp.Or(c.ChangedBy, "-"), brief(c.Changed), c.Ended, c.Why})
 	}
 	var b strings.Builder
 	writeTable(&b, rows)
@@ -94,14 +108,27 @@ func (w *world) told(all []chapter) string {
 func (w *world) chapters() []chapter {
 	all := []chapter{}
 	next := int64(0)
-	for _, rs := range w.sets() {
-		c := chapter{Revision: revisionOf(rs), Hash: rs.Labels[v1alpha1.PodTemplateHashLabel], Created: rs.CreationTimestamp, Pods: rs.Status.Replicas}
+	sets := w.sets()
+	records := map[string]v1alpha1.PreviousUpdate{}
+	for i, rs := range sets {
+		c := chapter{Revision: revisionOf(rs), Hash: rs.Labels[v1alpha1.PodTemplateHashLabel], Created: rs.CreationTimestamp, Pods: rs.Status.Replicas,
+			ChangedBy: rs.Annotations[v1alpha1.ChangedByAnnotation], Cause: rs.Annotations[changeCause]}
 		for _, x := range rs.Spec.Template.Spec.Containers {
 			c.Images = append(c.Images, x.Image)
 		}
-		c.Ended, c.Why = w.ending(rs, next)
+		if u := v1alpha1.PreviousUpdateOf(rs); u.Hash != "" {
+			if _, newer := records[u.Hash]; !newer {
+				records[u.Hash] = u
+			}
+		}
+		record := records[c.Hash]
+		c.Seconds = record.Seconds
+		c.Ended, c.Why = w.ending(rs, next, record)
 		if c.Hash == w.rollout.Status.CurrentPodHash {
-			c.ChangedBy, c.Seconds = templateManager(w.rollout.ManagedFields), w.took()
+			c.ChangedBy, c.Seconds = cmp.Or(c.ChangedBy, v1alpha1.ChangedBy(&w.rollout)), w.took()
+		}
+		if i+1 < len(sets) {
+			c.Changed = changedParts(sets[i+1], rs)
 		}
 		next = c.Revision
 		all = append(all, c)
@@ -109,8 +136,25 @@ func (w *world) chapters() []chapter {
 	return all
 }
 
-// ending says how a revision ended; next is the one after it.
-func (w *world) ending(rs *appsv1.ReplicaSet, next int64) (ended, why string) {
+// changedParts names the parts of the template in which a revision differs from an older one.
+func changedParts(old, now *appsv1.ReplicaSet) []string {
+	d, err := compare(old, now)
+	if err != nil {
+		return nil
+	}
+	return d.parts()
+}
+
+// brief are the first few of a list.
+func brief(list []string) string {
+	if len(list) > maxBrief {
+		return fmt.Sprintf("%s +%d", strings.Join(list[:maxBrief], ","), len(list)-maxBrief)
+	}
+	return cmp.Or(strings.Join(list, ","), "-")
+}
+
+// ending says how a revision ended; next is the one after it, which may have kept a record.
+func (w *world) ending(rs *appsv1.ReplicaSet, next int64, record v1alpha1.PreviousUpdate) (ended, why string) {
 	hash, st := rs.Labels[v1alpha1.PodTemplateHashLabel], &w.rollout.Status
 	verdict := w.verdict(hash)
 	switch {
@@ -120,8 +164,12 @@ func (w *world) ending(rs *appsv1.ReplicaSet, next int64) (ended, why string) {
 		return isAborted, cmp.Or(verdict, observed(&w.rollout).message)
 	case hash == st.CurrentPodHash:
 		return isUnderWay, observed(&w.rollout).line()
+	case record.Status == v1alpha1.CompletionAborted:
+		return isAborted, cmp.Or(verdict, record.Message)
 	case verdict != "":
 		return isTakenBack, verdict
+	case record.Status == v1alpha1.CompletionSuperseded:
+		return isOvertaken, fmt.Sprintf("by revision %d", next)
 	case next > 0:
 		return isReplaced, fmt.Sprintf("by revision %d", next)
 	}
@@ -145,24 +193,4 @@ func (w *world) took() int64 {
 		return 0
 	}
 	return max(0, int64(d.FinishedAt.Sub(d.RolloutStartedAt.Time).Seconds())-d.TotalManualPauseDurationSeconds)
-}
-
-// templateManager is who wrote the template, or what names it, last.
-func templateManager(list []metav1.ManagedFieldsEntry) string {
-	var last metav1.ManagedFieldsEntry
-	for _, e := range list {
-		if e.Subresource != "" || e.FieldsV1 == nil || e.Time == nil || last.Time != nil && e.Time.Before(last.Time) {
-			continue
-		}
-		var owns struct {
-			Spec map[string]json.RawMessage `json:"f:spec"`
-		}
-		if json.Unmarshal(e.FieldsV1.Raw, &owns) != nil {
-			continue
-		}
-		if slices.ContainsFunc([]string{"f:template", "f:workloadRef"}, func(f string) bool { _, is := owns.Spec[f]; return is }) {
-			last = e
-		}
-	}
-	return last.Manager
 }

@@ -25,6 +25,7 @@ func (r *Rollouts) createSet(ctx context.Context, s *Seen, a rollout.EnsureRevis
 	if err != nil {
 		return err
 	}
+	maps.Copy(rs.Annotations, past(s, a.Hash))
 	err = r.Writer.Create(ctx, rs)
 	key := loop.Key{Namespace: s.Rollout.Namespace, Name: s.Rollout.Name}
 	r.mu.Lock()
@@ -76,6 +77,35 @@ func newSet(ro *v1alpha1.Rollout, a rollout.EnsureRevision) (*appsv1.ReplicaSet,
 	return rs, err
 }
 
+// past is what a revision remembers from the moment when it is wanted: by whom, and how the
+// update before it ended, which the status is about to forget.
+func past(s *Seen, hash string) map[string]string {
+	notes := map[string]string{}
+	if by := v1alpha1.ChangedBy(s.Rollout); by != "" {
+		notes[changedByKey] = by
+	}
+	st := &s.Rollout.Status
+	if st.CurrentPodHash == "" || st.CurrentPodHash == hash {
+		return notes
+	}
+	now := metav1.NewTime(s.Snapshot.Now)
+	ended, known := rollout.Ends(st, &v1alpha1.RolloutStatus{Duration: &v1alpha1.RolloutDuration{RolloutStartedAt: &now}})
+	if !known {
+		ended, known = rollout.Ends(&v1alpha1.RolloutStatus{}, st)
+	}
+	if !known {
+		return notes
+	}
+	u := v1alpha1.PreviousUpdate{Hash: st.CurrentPodHash, Status: ended.Status, Seconds: int64((ended.Total - ended.Manual).Seconds())}
+	if ended.Status == v1alpha1.CompletionAborted {
+		u.Message = st.Message
+	}
+	if text, err := json.Marshal(u); err == nil {
+		notes[previousKey] = string(text)
+	}
+	return notes
+}
+
 func with(m map[string]string, k, v string) map[string]string {
 	return union(m, map[string]string{k: v})
 }
@@ -99,6 +129,9 @@ func (r *Rollouts) renumber(ctx context.Context, s *Seen, a rollout.Renumber) er
 	annotations := recopy(rs, s.Rollout)
 	if old := number(rs.Annotations); a.Number > old {
 		annotations[revisionKey] = strconv.FormatInt(a.Number, 10)
+		for k, v := range past(s, a.Hash) {
+			annotations[k] = v
+		}
 		if old > 0 {
 			annotations[historyKey] = history(rs.Annotations[historyKey], old)
 		}

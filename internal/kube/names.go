@@ -23,6 +23,8 @@ const (
 	lastAppliedKey = v1alpha1.LastAppliedAnnotation
 	notifiedKey    = v1alpha1.NotifiedAnnotation
 	workloadKey    = v1alpha1.WorkloadGenerationAnnotation
+	changedByKey   = v1alpha1.ChangedByAnnotation
+	previousKey    = v1alpha1.PreviousUpdateAnnotation
 	copiedKey      = "penstock.io/copied-annotations"
 	hostTopology   = "kubernetes.io/hostname"
 	// workloadFinalizer keeps a Rollout until its pods are handed back to the workload.
@@ -38,7 +40,7 @@ const EventsComponent = eventsComponent
 // the published five, and those that mean something of their own on a ReplicaSet.
 func copied(key string) bool {
 	switch key {
-	case lastAppliedKey, revisionKey, historyKey, desiredKey, notifiedKey, metadataKey, deadlineKey, copiedKey:
+	case lastAppliedKey, revisionKey, historyKey, desiredKey, notifiedKey, metadataKey, deadlineKey, copiedKey, changedByKey, previousKey:
 		return false
 	}
 	return true

@@ -130,6 +130,7 @@ func (s *Seen) take(object client.Object) (why string) {
 		spec.Selector, spec.SelectorResolvedFromRef = selector, true
 	}
 	spec.Template, spec.TemplateResolvedFromRef = template, true
+	s.Rollout.ManagedFields = object.GetManagedFields()
 	s.Snapshot.Workload = fact
 	return ""
 }

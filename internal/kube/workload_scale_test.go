@@ -355,12 +355,14 @@ func TestCachesHoldOfWorkloadsOnlyWhatIsUsed(t *testing.T) {
 	d := deployment(func(d *appsv1.Deployment) {
 		d.Annotations = map[string]string{lastAppliedKey: strings.Repeat("x", 5000)}
 		d.Labels = map[string]string{"a": "b"}
-		d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "m"}}
+		d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "m", Time: &metav1.Time{}, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:template":{"f:spec":{}}}}`)}},
+			{Manager: "scaler", Time: &metav1.Time{}, FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:spec":{"f:replicas":{}}}`)}}}
 		d.Status.Conditions = []appsv1.DeploymentCondition{{Type: "Available"}}
 		d.ResourceVersion = "7"
 	})
 	want := deployment()
 	want.ResourceVersion = "7"
+	want.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "m", Time: &metav1.Time{}}}
 	got, err := trim(d)
 	if d := cmp.Diff(want, got); d != "" || err != nil {
 		t.Error(err, d)

@@ -35,11 +35,14 @@ func NewSetCache(m manager.Manager, namespace string) (cache.Cache, error) {
 	return c, nil
 }
 
-// trim drops managed fields, and of a workload all that no Rollout takes from it: a
-// cluster has many Deployments, and few of them are referenced. ReplicaSets are whole,
-// because most of them are our own.
+// trim drops managed fields, save who wrote a template, and of a workload all that no Rollout
+// takes from it: a cluster has many Deployments, and few of them are referenced. ReplicaSets
+// are whole, because most of them are our own.
 func trim(in any) (any, error) {
 	switch o := in.(type) {
+	case *v1alpha1.Rollout:
+		o.ManagedFields = v1alpha1.TemplateAuthor(o.ManagedFields)
+		return o, nil
 	case *appsv1.Deployment:
 		return &appsv1.Deployment{ObjectMeta: trimmed(o),
 			Spec:   appsv1.DeploymentSpec{Replicas: o.Spec.Replicas, Selector: o.Spec.Selector, Template: o.Spec.Template},
@@ -62,6 +65,7 @@ func trimSet(in any) (any, error) {
 func trimmed(o metav1.Object) metav1.ObjectMeta {
 	meta := identity(o)
 	meta.Generation, meta.DeletionTimestamp = o.GetGeneration(), o.GetDeletionTimestamp()
+	meta.ManagedFields = v1alpha1.TemplateAuthor(o.GetManagedFields())
 	return meta
 }
 
