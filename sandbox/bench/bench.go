@@ -25,12 +25,14 @@ type Options struct {
 	// Penstock is the program of our controller, Other that of one to compare with; ""
 	// for none.
 	Penstock, Other string
+	// Plugin is the program of the command line, for C1.
+	Plugin string
 	// OtherFlags are further flags of the other controller.
 	OtherFlags []string
-	// Workloads are W1 to W4 and A1 to A3, in any case, "traffic" for W2 to W4, or "analysis"
-	// for the last three; none means W1.
+	// Workloads are W1 to W4, A1 to A3 and C1, in any case, "traffic" for W2 to W4, or
+	// "analysis" for A1 to A3; none means W1.
 	Workloads []string
-	// Sizes are the runs of W1 to W4, one after the other; none means each one's own.
+	// Sizes are the runs of W1 to W4 and C1, one after the other; none means each one's own.
 	Sizes []Size
 	// Analysis says how much there is to do in the other workloads.
 	Analysis Load
@@ -87,7 +89,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	if strings.HasPrefix(todo[len(todo)-1].name, "A") {
+	if slices.ContainsFunc(todo, func(w workload) bool { return strings.HasPrefix(w.name, "A") }) {
 		if err := o.Analysis.check(); err != nil {
 			return err
 		}
@@ -131,6 +133,7 @@ var known = []workload{
 	}},
 	{"W4", (*sandbox).latencies},
 	{"A1", (*sandbox).finishedRuns}, {"A2", (*sandbox).runningRuns}, {"A3", (*sandbox).hangingRuns},
+	{"C1", (*sandbox).commands},
 }
 
 // groups are workloads that have a name together.
@@ -146,7 +149,7 @@ func workloads(names []string) (todo []workload, err error) {
 		name = strings.ToUpper(strings.TrimSpace(name))
 		one := slices.ContainsFunc(known, func(w workload) bool { return w.name == name })
 		if !one && groups[name] == nil {
-			return nil, fmt.Errorf("there is no workload %q; there are W1, W2, W3, W4, traffic, A1, A2, A3 and analysis", name)
+			return nil, fmt.Errorf("there is no workload %q; there are W1, W2, W3, W4, traffic, A1, A2, A3, analysis and C1", name)
 		}
 		for _, w := range append(groups[name], name) {
 			wanted[w] = true

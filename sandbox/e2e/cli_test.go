@@ -137,7 +137,10 @@ func TestAPersonSteersARolloutByThePlugin(t *testing.T) {
 	p.gets(t, "status web --for paused --timeout 1m", "Paused")
 	p.gets(t, "promote web --full", "rollout 'web' fully promoted\n")
 	p.gets(t, "status web --timeout 1m", "Healthy\n")
-	p.gets(t, "history web", "REVISION", "penstock/demo:v2", "stable", "replaced")
+	out := p.gets(t, "history web", "REVISION", "penstock/demo:v2", "stable", "replaced", "app.image")
+	if n := strings.Count(out, " kubectl-argo-rollouts "); n != 2 { // who wrote them, of both revisions
+		t.Errorf("history names its writer %d times:\n%s", n, out)
+	}
 	p.gets(t, "undo web", "rollout 'web' undo\n")
 	p.gets(t, "status web --for paused --timeout 1m", "Paused - CanaryPauseStep\n") // without a rollbackWindow every step counts again
 	p.gets(t, "promote web --full", "rollout 'web' fully promoted\n")
@@ -159,6 +162,65 @@ func TestAPersonSteersARolloutByThePlugin(t *testing.T) {
 	p.gets(t, "guard", "ValidatingAdmissionPolicy")
 	p.gets(t, "completion bash", "kubectl-argo-rollouts")
 	p.gets(t, "__complete -n "+p.ns+" get rollout w", "web\n")
+}
+
+// Watches of lists print what changes, those of create draw, and ^C ends both.
+func TestAPersonWatches(t *testing.T) {
+	t.Parallel()
+	p := person{space(t)}
+	file := filepath.Join(t.TempDir(), "web.yaml")
+	if err := os.WriteFile(file, []byte(web(handSteps)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	created := p.watches(t, "create -w -f "+file)
+	created.shows(t, "Status:          ✔ Healthy", "ready:1/1")
+	listed := p.watches(t, "list rollouts -w")
+	listed.shows(t, "web ", "Healthy")
+	p.gets(t, "set image web *=penstock/demo:v2")
+	listed.shows(t, "Paused", "1/4   25")
+	created.shows(t, "Status:          ॥ Paused", "# revision:2")
+	for _, w := range []*watch{created, listed} {
+		w.ends(t)
+	}
+}
+
+// watch is a command that prints until it is stopped.
+type watch struct {
+	command *exec.Cmd
+	printed *screen
+}
+
+func (p person) watches(t *testing.T, line string) *watch {
+	t.Helper()
+	w := &watch{p.command(t.Context(), t, strings.Fields(line)...), &screen{}}
+	w.command.Stdout, w.command.Stderr = w.printed, w.printed
+	if err := w.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *watch) shows(t *testing.T, words ...string) {
+	t.Helper()
+	within(t, time.Minute, func() error {
+		text := w.printed.all()
+		for _, word := range words {
+			if !strings.Contains(text, word) {
+				return fmt.Errorf("%q is missing in\n%s", word, text)
+			}
+		}
+		return nil
+	})
+}
+
+func (w *watch) ends(t *testing.T) {
+	t.Helper()
+	if err := w.command.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.command.Wait(); err != nil {
+		t.Errorf("%v after ^C: %v\n%s", w.command.Args[1:], err, w.printed.all())
+	}
 }
 
 // The role that docs/cli.md shows is enough for all that looks.
@@ -250,11 +312,15 @@ func (s *screen) Write(p []byte) (int, error) {
 	return s.text.Write(p)
 }
 
-// frames are the pictures that were drawn.
-func (s *screen) frames() []string {
+func (s *screen) all() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return strings.Split(strings.ReplaceAll(s.text.String(), "\r\n", "\n"), "\x1b[H\x1b[2J\x1b[0;0H")[1:]
+	return s.text.String()
+}
+
+// frames are the pictures that were drawn.
+func (s *screen) frames() []string {
+	return strings.Split(strings.ReplaceAll(s.all(), "\r\n", "\n"), "\x1b[H\x1b[2J\x1b[0;0H")[1:]
 }
 
 var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")

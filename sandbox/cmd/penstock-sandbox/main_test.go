@@ -199,13 +199,39 @@ func TestTwoSandboxesRunAtOnceAndLeaveNothingBehind(t *testing.T) {
 	}
 }
 
-func TestWhatCannotStartSaysSoInOneSentence(t *testing.T) {
-	taken, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// busyPort is taken, and the two before it are free: it is of those that no system gives to a
+// connection by itself.
+func busyPort(t *testing.T) int {
+	t.Helper()
+	listen := func(port int) (net.Listener, bool) {
+		l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		return l, err == nil
 	}
-	defer taken.Close()
-	port := taken.Addr().(*net.TCPAddr).Port
+	for port := 20000 + os.Getpid()%1000*10; port < 32000; port += 3 {
+		taken, ok := listen(port)
+		if !ok {
+			continue
+		}
+		before, first := listen(port - 1)
+		if first {
+			before.Close()
+		}
+		other, second := listen(port - 2)
+		if second {
+			other.Close()
+		}
+		if first && second {
+			t.Cleanup(func() { taken.Close() })
+			return port
+		}
+		taken.Close()
+	}
+	t.Fatal("no three free ports in a row")
+	return 0
+}
+
+func TestWhatCannotStartSaysSoInOneSentence(t *testing.T) {
+	port := busyPort(t)
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
