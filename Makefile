@@ -9,7 +9,7 @@ STORY ?= .
 # Flags of `make bench`: CONTROLLER is another controller's program to compare with, with
 # CONTROLLER_FLAGS (separated by commas), ROLLOUTS the sizes, PROFILE a directory for profiles.
 # WORKLOAD=traffic measures W2 to W4, releases behind Istio. WORKLOAD=analysis measures analysis, with so many RUNS (finished, running,
-# hanging), A1 and A2 for a WINDOW each.
+# hanging), A1 and A2 for a WINDOW each. WORKLOAD=C1 measures the command line.
 WORKLOAD ?= W1
 RUNS ?= 6600,1000,500
 WINDOW ?= 1m
@@ -75,7 +75,7 @@ e2e-istio: ## Compare each step of releases with what Istio's own control plane 
 
 .PHONY: bench
 bench: ## Count what a controller's work costs (CONTROLLER=path compares with another one, ROLLOUTS=100,500, WORKLOAD=traffic or analysis).
-	@$(GO) build -o bin/controller ./cmd/controller
+	@$(GO) build -o bin/ ./cmd/controller ./cmd/kubectl-penstock
 	@cd sandbox && $(GO) build -o ../bin/penstock-sandbox ./cmd/penstock-sandbox
 	@bin/penstock-sandbox bench --workload '$(WORKLOAD)' --runs '$(RUNS)' --window '$(WINDOW)' \
 		--penstock bin/controller --controller '$(CONTROLLER)' \

@@ -14,7 +14,7 @@ import (
 var small = Load{Finished: 20, Running: 10, Hanging: 40, Window: 5 * time.Second, Repeats: 2}
 
 func TestAnalysisOfOurControllerAgainstItself(t *testing.T) {
-	path := program(t)
+	path := program(t, "controller")
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
 	var out, told bytes.Buffer

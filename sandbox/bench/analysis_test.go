@@ -13,7 +13,7 @@ import (
 
 func TestWhichWorkloads(t *testing.T) {
 	for given, want := range map[string]string{
-		"": "W1", "W1": "W1", "w1": "W1", "analysis": "A1 A2 A3", "A2, a1": "A1 A2", "A3,A3,W1": "W1 A3", "Analysis,A1": "A1 A2 A3", "traffic": "W2 W3 W4", "w4,W1,traffic": "W1 W2 W3 W4",
+		"": "W1", "W1": "W1", "w1": "W1", "analysis": "A1 A2 A3", "A2, a1": "A1 A2", "A3,A3,W1": "W1 A3", "Analysis,A1": "A1 A2 A3", "traffic": "W2 W3 W4", "c1,W1": "W1 C1", "w4,W1,traffic": "W1 W2 W3 W4",
 	} {
 		var names []string
 		if given != "" {

@@ -41,8 +41,9 @@ type Options struct {
 	// Out gets one JSON object a line, Err progress and tables.
 	Out, Err io.Writer
 
-	// quiet, profileFor and interval are shorter in tests; 0 means the constants.
+	// These are less in tests; 0 means the constants.
 	quiet, profileFor, interval time.Duration
+	pods                        int32
 }
 
 const (
@@ -85,6 +86,7 @@ func (o *Options) candidates() ([]candidate, error) {
 // Run measures every workload and prints the results.
 func Run(ctx context.Context, o Options) error {
 	o.quiet, o.profileFor, o.interval = cmp.Or(o.quiet, quietFor), cmp.Or(o.profileFor, profileFor), cmp.Or(o.interval, interval)
+	o.pods = cmp.Or(o.pods, manyPods)
 	todo, err := workloads(o.Workloads)
 	if err != nil {
 		return err

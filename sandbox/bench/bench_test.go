@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// program builds the controller as `make bench` does.
-func program(t *testing.T) string {
+// program builds one of the programs as `make bench` does.
+func program(t *testing.T, name string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "controller")
-	build := exec.Command("go", "build", "-o", path, "./cmd/controller")
+	path := filepath.Join(t.TempDir(), name)
+	build := exec.Command("go", "build", "-o", path, "./cmd/"+name)
 	build.Dir = filepath.Join("..", "..")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the controller: %v: %s", err, out)
+		t.Fatalf("build %s: %v: %s", name, err, out)
 	}
 	return path
 }
@@ -44,7 +44,7 @@ func figure(t *testing.T, line map[string]any, name string, least, most float64)
 }
 
 func TestOurControllerAgainstItself(t *testing.T) {
-	path, profiles := program(t), t.TempDir()
+	path, profiles := program(t, "controller"), t.TempDir()
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
 	var out, table bytes.Buffer
@@ -118,7 +118,7 @@ func compared(t *testing.T, ours, other, line map[string]any) {
 }
 
 func TestAMissingControllerIsSaidBeforeAnythingStarts(t *testing.T) {
-	there := program(t)
+	there := program(t, "controller")
 	for name, o := range map[string]Options{
 		"find the controller penstock": {Penstock: filepath.Join(t.TempDir(), "gone")},
 		"find the controller gone":     {Penstock: there, Other: filepath.Join(t.TempDir(), "gone")},

@@ -18,6 +18,8 @@ import (
 const (
 	// commandRuns are how often each command is timed.
 	commandRuns = 50
+	// manyPods are those of the one Rollout that is watched.
+	manyPods = 200
 	// watchRows and watchColumns are the terminal of a watch.
 	watchRows, watchColumns = 50, 160
 )
@@ -47,9 +49,10 @@ func (b *sandbox) commands(ctx context.Context, all []candidate, o Options, last
 	}
 	sizes := o.Sizes
 	if len(sizes) == 0 {
-		sizes = []Size{{Rollouts: 500, Replicas: 200}}
+		sizes = Sizes(500)
 	}
 	for i, size := range sizes {
+		size.Replicas = o.pods
 		namespace := fmt.Sprintf("c1-%d", i)
 		r, err := b.command(ctx, all[0], namespace, size, o)
 		if err != nil {

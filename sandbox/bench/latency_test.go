@@ -44,12 +44,13 @@ func TestAReleaseIsTakenBackOnlyWithoutWeight(t *testing.T) {
 	}
 }
 
-// TestReleasesBehindIstio: the three workloads, small, each ends and fills its figures.
+// TestReleasesBehindIstio: the three workloads and C1, small, each ends and fills its figures.
 func TestReleasesBehindIstio(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
 	var out, said bytes.Buffer
-	err := Run(ctx, Options{Penstock: program(t), Workloads: []string{"traffic"}, Sizes: Sizes(2), Out: &out, Err: &said, quiet: 3 * time.Second})
+	err := Run(ctx, Options{Penstock: program(t, "controller"), Plugin: program(t, "kubectl-penstock"), Workloads: []string{"traffic", "C1"}, Sizes: Sizes(2),
+		Analysis: Load{Window: 3 * time.Second}, Out: &out, Err: &said, quiet: 3 * time.Second, pods: 5})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, said.String())
 	}
@@ -71,6 +72,17 @@ func TestReleasesBehindIstio(t *testing.T) {
 		median := figure(t, part, "median", .1, 60_000)
 		figure(t, part, "p99", median, 60_000)
 	}
+	figure(t, lines["C1"], "pods", 5, 5)
+	for _, name := range []string{"start_ms", "get_ms", "get_large_ms", "list_ms"} {
+		part, _ := lines["C1"][name].(map[string]any)
+		part["controller"] = name
+		figure(t, part, "samples", commandRuns, commandRuns)
+		figure(t, part, "median", 1, 10_000)
+	}
+	for _, name := range []string{"watch_core_percent", "watch_release_core_percent"} {
+		figure(t, lines["C1"], name, .01, 200)
+	}
+	figure(t, lines["C1"], "release_seconds", .1, 60)
 	if !strings.Contains(said.String(), "event Rollout TrafficWeightUpdated") {
 		t.Errorf("the table names no event:\n%s", said.String())
 	}
