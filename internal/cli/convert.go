@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -191,15 +192,27 @@ func (s *session) manifestsOf(all []runtime.Object) error {
 	return nil
 }
 
-// tidy leaves out what is null, and the empty maps that typed objects have for nothing.
+// idle are keys under which typed objects have an empty map for nothing; an empty pause or
+// emptyDir means something.
+var idle = []string{"resources", "metadata", "strategy", "template", "securityContext", "authentication", "basicAuth", "oauth2", "sigv4", "analysisRunMetadata"}
+
+// byDefault are values that an API server writes where nobody has, and that are a Rollout's
+// too.
+var byDefault = map[string]any{
+	"progressDeadlineSeconds": int64(600), "revisionHistoryLimit": int64(10), "maxSurge": "25%", "maxUnavailable": "25%",
+	"dnsPolicy": "ClusterFirst", "restartPolicy": "Always", "schedulerName": "default-scheduler", "terminationGracePeriodSeconds": int64(30),
+	"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File", "protocol": "TCP",
+}
+
+// tidy leaves out what is null, or said by default, and the empty maps that typed objects have
+// for nothing.
 func tidy(content map[string]any) map[string]any {
 	out := map[string]any{}
 	for k, v := range content {
 		switch v := v.(type) {
 		case nil:
 		case map[string]any:
-			// An empty pause, emptyDir or securityContext means something.
-			if inner := tidy(v); len(inner) > 0 || len(v) == 0 && k != "resources" && k != "metadata" && k != "strategy" && k != "template" {
+			if inner := tidy(v); len(inner) > 0 || len(v) == 0 && !slices.Contains(idle, k) {
 				out[k] = inner
 			}
 		case []any:
@@ -212,7 +225,9 @@ func tidy(content map[string]any) map[string]any {
 			}
 			out[k] = list
 		default:
-			out[k] = v
+			if usual, known := byDefault[k]; !known || usual != v {
+				out[k] = v
+			}
 		}
 	}
 	return out

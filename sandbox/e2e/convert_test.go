@@ -18,7 +18,7 @@ func TestAConvertedDeploymentReleases(t *testing.T) {
 	var manifests string
 	within(t, time.Minute, func() error { // until the Prometheus has seen requests
 		out, errs, code := p.types(t, "", "convert deployment web --prometheus "+shared.PrometheusURL())
-		for _, w := range []string{"kind: Rollout\n", "kind: HTTPRoute\n", "name: web-canary\n", "kind: AnalysisTemplate\n", "http_requests_total{app="} {
+		for _, w := range []string{"kind: Rollout\n", "kind: HTTPRoute\n", "name: web-canary\n", "kind: AnalysisTemplate\n", "http_requests_total{service="} {
 			if code != 0 || !strings.Contains(out, w) {
 				return fmt.Errorf("exit code %d, %q is missing in\n%s%s", code, w, out, errs)
 			}
@@ -26,6 +26,11 @@ func TestAConvertedDeploymentReleases(t *testing.T) {
 		manifests = out
 		return nil
 	})
+	for _, w := range []string{"{}", "dnsPolicy", "maxSurge"} {
+		if strings.Contains(manifests, w) {
+			t.Errorf("it says %s, which is the default:\n%s", w, manifests)
+		}
+	}
 	p.gives(t, manifests, "lint -f -")
 	if err := shared.Client().Delete(t.Context(), &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: d.ns, Name: "web"}}); err != nil {
 		t.Fatal(err)
