@@ -119,7 +119,26 @@ type RolloutPause struct {
 	// Duration is seconds, or a Go duration string; nil waits for a person.
 	// +optional
 	Duration *intstr.IntOrString `json:"duration,omitempty"`
+	// Timeout bounds the wait for a person, so it goes without a duration: seconds, or a Go
+	// duration string, from 1 s. Nil waits for ever. Not published.
+	// +optional
+	Timeout *intstr.IntOrString `json:"timeout,omitempty"`
+	// OnTimeout is what happens then: Abort (the default), Promote, or Hold, which tells and
+	// goes on waiting. Not published.
+	// +kubebuilder:validation:Enum=Abort;Promote;Hold
+	// +optional
+	OnTimeout PauseTimeoutAction `json:"onTimeout,omitempty"`
 }
+
+// PauseTimeoutAction is what becomes of an update that nobody promotes in time.
+type PauseTimeoutAction string
+
+// The values of PauseTimeoutAction.
+const (
+	PauseTimeoutAbort   PauseTimeoutAction = "Abort"
+	PauseTimeoutPromote PauseTimeoutAction = "Promote"
+	PauseTimeoutHold    PauseTimeoutAction = "Hold"
+)
 
 // SetCanaryScale decouples the canary's pods from its weight. Precedence:
 // matchTrafficWeight, replicas, weight.

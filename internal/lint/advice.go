@@ -20,7 +20,7 @@ var adviceRules = []Rule{
 		Repair: "set inconclusiveLimit to how many measurements may say nothing, for example 1", Check: checkInconclusive},
 	{ID: "endless-pause", Severity: Advice, Title: "A pause ends",
 		Why:    "A pause without a duration waits for a person. If nobody comes two versions serve for days, and the next release waits too.",
-		Repair: "give the pause a duration, or silence this rule and say who promotes", Check: checkPause},
+		Repair: "give the pause a duration or a timeout, or silence this rule and say who promotes", Check: checkPause},
 	{ID: "unproven-step", Severity: Advice, Title: "An analysis comes after the first traffic",
 		Why:    "Before the canary gets requests a query about it finds nothing, whatever the version is worth.",
 		Repair: "put a setWeight above 0, or a setHeaderRoute or setMirrorRoute, before the analysis", Check: checkUnproven},
@@ -80,7 +80,7 @@ func checkPause(_ *set, o *object, add report) {
 	}
 	if c != nil {
 		for i := range c.Steps {
-			if p := c.Steps[i].Pause; p != nil && p.Duration == nil {
+			if p := c.Steps[i].Pause; p != nil && p.Duration == nil && p.Timeout == nil {
 				add(step(i)+".pause", "the pause has no time limit", "")
 			}
 		}

@@ -16,6 +16,7 @@ func TestAdvice(t *testing.T) {
 		"a metric with an interval":          {texts: []string{change(goodTemplate, "      inconclusiveLimit: 1\n", "")}, want: []string{"inconclusive-limit 6 spec.metrics[0]"}},
 		"a metric that says what no data is": {texts: []string{change(goodTemplate, "inconclusiveLimit: 1", "noData: Fail")}},
 		"a pause without an end":             {texts: []string{change(goodRollout, steps, steps+"        - pause: {}\n")}, want: []string{"endless-pause 17 spec.strategy.canary.steps[1].pause"}},
+		"a pause with a timeout":             {texts: []string{change(goodRollout, steps, steps+"        - pause: {timeout: 1h}\n")}},
 		"a pause with an end":                {texts: []string{change(goodRollout, steps, steps+"        - pause: {duration: 1h}\n")}},
 		"a promotion by hand":                {texts: []string{blue + "      autoPromotionEnabled: false\n"}, want: []string{"endless-pause 14 spec.strategy.blueGreen.autoPromotionEnabled"}},
 		"a promotion in time":                {texts: []string{blue + "      autoPromotionEnabled: false\n      autoPromotionSeconds: 60\n"}},

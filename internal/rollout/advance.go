@@ -61,6 +61,10 @@ func (p *progress) event(r Reason, format string, args ...any) {
 	p.notes = append(p.notes, Note{Event, r, fmt.Sprintf(format, args...)})
 }
 
+func (p *progress) warn(r Reason, format string, args ...any) {
+	p.notes = append(p.notes, Note{Warning, r, fmt.Sprintf(format, args...)})
+}
+
 func (p *progress) setIndex(i int) {
 	p.st.CurrentStepIndex = nil
 	if len(p.steps) > 0 && p.blue == nil {
@@ -174,6 +178,10 @@ func (p *progress) step(g goal, t tests) {
 			p.abort(p.timedOut())
 			return
 		}
+		if wait, over := p.impatient(v1alpha1.PauseTimeoutAbort); over {
+			p.abort(wait.missed())
+			return
+		}
 		p.recordPauses(t)
 	}
 	if why, ok := p.complete(); ok {
@@ -270,6 +278,9 @@ func (p *progress) endStep(i int, s step) {
 	p.setIndex(i + 1)
 	p.st.Canary.CurrentStepAnalysisRunStatus, p.st.Canary.CurrentExperiment = nil, ""
 	p.dropPause(v1alpha1.PauseReasonCanaryPauseStep)
+	if wait, over := p.impatient(v1alpha1.PauseTimeoutPromote); over {
+		p.warn(PauseTimedOut, "%s: the rollout goes on", wait.missed())
+	}
 	p.event(RolloutStepCompleted, "Rollout step %d/%d completed (%s)", i+1, len(p.steps), s.text)
 }
 
@@ -326,5 +337,8 @@ func (p *progress) tellPause() {
 		p.event(RolloutPaused, "Rollout is paused (%s)", p.st.PauseConditions[0].Reason)
 	case before && !after && !p.st.Abort:
 		p.event(RolloutResumed, "Rollout is resumed")
+	}
+	if wait, over := p.impatient(v1alpha1.PauseTimeoutHold); over && p.st.Message != p.Status.Message {
+		p.warn(PauseTimedOut, "%s: the rollout goes on waiting", wait.missed())
 	}
 }

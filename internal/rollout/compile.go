@@ -54,11 +54,14 @@ type step struct {
 	// run is the analysis that the step waits for.
 	run      RunKind
 	analysis *v1alpha1.RolloutAnalysis
-	// pause is the reason of the step's pause; endless or seconds long.
-	pause   v1alpha1.PauseReason
-	endless bool
-	seconds int32
-	plugin  *v1alpha1.PluginStep
+	// pause is the reason of the step's pause; endless or seconds long. patience is how many
+	// seconds an endless one waits before onTimeout happens, 0 for ever.
+	pause     v1alpha1.PauseReason
+	endless   bool
+	seconds   int32
+	patience  int32
+	onTimeout v1alpha1.PauseTimeoutAction
+	plugin    *v1alpha1.PluginStep
 }
 
 // rules are what both strategies have in common beside their steps.
@@ -194,7 +197,9 @@ func (t *step) waits(s *v1alpha1.CanaryStep) {
 		t.kind, t.text, t.pause, t.endless = pauseStep, "pause", v1alpha1.PauseReasonCanaryPauseStep, s.Pause.Duration == nil
 		if !t.endless {
 			t.text, t.seconds = "pause: "+s.Pause.Duration.String(), s.Pause.DurationSeconds()
+			return
 		}
+		t.patience, t.onTimeout = s.Pause.TimeoutSeconds(), cmp.Or(s.Pause.OnTimeout, v1alpha1.PauseTimeoutAbort)
 	case s.SetCanaryScale != nil:
 		t.kind, t.text = scaleStep, describeScale(s.SetCanaryScale)
 	case s.SetWeight != nil:

@@ -199,6 +199,9 @@ func wake(v *view, p *Plan, others ...time.Time) time.Time {
 		// The pause is over after its end, not at it; the clock in status has whole seconds.
 		soonest(end.Add(time.Millisecond))
 	}
+	if p, ok := v.patience(); ok {
+		soonest(p.end.Add(time.Millisecond))
+	}
 	for i := range v.Revisions {
 		soonest(v.Revisions[i].RetireAt)
 	}

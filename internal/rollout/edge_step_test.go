@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
@@ -85,6 +86,59 @@ func TestPausesWakeAtTheirEndOnly(t *testing.T) {
 		t.Errorf("a pause of ten minutes wakes after %v", p.Wake.Sub(noon))
 	} else if w := strings.Join(waits(p), "; "); strings.Contains(w, "0001-01-01") {
 		t.Errorf("a pause that has not been recorded says %s", w)
+	}
+}
+
+func TestAPauseSaysHowLongItWaitsForAPerson(t *testing.T) {
+	const since = time.Hour
+	limited := func(then v1alpha1.PauseTimeoutAction, timeout string) mod {
+		return func(s *snapshot) {
+			limit := intstr.FromString(timeout)
+			steps(weight(25), step{Pause: &v1alpha1.RolloutPause{Timeout: &limit, OnTimeout: then}})(s)
+			s.Status.PauseConditions = []v1alpha1.PauseCondition{{Reason: v1alpha1.PauseReasonCanaryPauseStep, StartTime: metav1.NewTime(noon.Add(-since))}}
+			s.Status.ControllerPause = true
+		}
+	}
+	for name, c := range map[string]struct {
+		then     v1alpha1.PauseTimeoutAction
+		timeout  string
+		more     mod
+		waits    string
+		index    int32
+		abort    bool
+		wakesAt  time.Duration // after noon, 0 for not because of the pause
+		messages string
+	}{
+		"before its end":            {"", "4h", nil, "the step pauses until somebody promotes the rollout; the update is taken back at " + noon.Add(3*time.Hour).Format(time.RFC3339), 1, false, 3 * time.Hour, "CanaryPauseStep"},
+		"before it goes on":         {v1alpha1.PauseTimeoutPromote, "90m", nil, "it goes on by itself at", 1, false, 30 * time.Minute, "CanaryPauseStep"},
+		"before it is told":         {v1alpha1.PauseTimeoutHold, "5400", nil, "its owner is told at", 1, false, 30 * time.Minute, "CanaryPauseStep"},
+		"at its end":                {"", "1h", nil, "the update is taken back at", 1, false, 0, "CanaryPauseStep"},
+		"after its end":             {"", "59m59s", nil, "", 0, true, 0, "nobody promoted step 2/2 within its timeout of 59m59s"},
+		"after its end, it goes on": {v1alpha1.PauseTimeoutPromote, "30m", nil, "", 2, false, 0, ""},
+		"after its end, it is told": {v1alpha1.PauseTimeoutHold, "30m", nil, "nobody promoted step 2/2 within its timeout of 30m; it still waits", 1, false, 0, "CanaryPauseStep: nobody promoted step 2/2 within its timeout of 30m"},
+		"after its end, held":       {"", "30m", func(s *snapshot) { s.Spec.Paused = true }, "until somebody promotes the rollout", 1, false, 0, "manually paused"},
+		"after its end, let go":     {"", "30m", func(s *snapshot) { s.Status.Message = "manually paused" }, "until somebody promotes the rollout", 1, false, 0, "CanaryPauseStep"},
+		"after its end, promoted":   {"", "30m", func(s *snapshot) { s.Status.PauseConditions = nil }, "", 2, false, 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mods := []mod{routed(25, "v2"), updating(1, 1), at(1), seen, seen, limited(c.then, c.timeout)}
+			if c.more != nil {
+				mods = append(mods, c.more)
+			}
+			p := rollout.Decide(given(mods...))
+			if w := strings.Join(waits(p), "; "); !strings.Contains(w, c.waits) {
+				t.Errorf("it waits: %s; want %q", w, c.waits)
+			}
+			if p.Status.Abort != c.abort || *p.Status.CurrentStepIndex != c.index {
+				t.Errorf("abort %v, step %d", p.Status.Abort, *p.Status.CurrentStepIndex)
+			}
+			if !strings.Contains(p.Status.Message, c.messages) {
+				t.Errorf("the message is %q", p.Status.Message)
+			}
+			if wakes := p.Wake.Sub(noon).Round(time.Second); c.wakesAt > 0 && wakes != c.wakesAt {
+				t.Errorf("it wakes after %v", wakes)
+			}
+		})
 	}
 }
 

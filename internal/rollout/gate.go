@@ -164,6 +164,15 @@ func pauseElapsed(v *view, _ goal, _ tests) (Note, bool) {
 		return Note{}, true
 	}
 	end, timed := v.pauseEnd()
+	if p, limited := v.patience(); limited {
+		switch late := v.Now.After(p.end); {
+		case late && p.then == v1alpha1.PauseTimeoutPromote:
+			return Note{}, true
+		case late:
+			return Note{Waiting, NeedsApproval, p.missed() + "; it still waits"}, false
+		}
+		return Note{Waiting, NeedsApproval, "the step pauses until somebody promotes the rollout; " + p.announced()}, false
+	}
 	if !timed {
 		return Note{Waiting, NeedsApproval, "the step pauses until somebody promotes the rollout"}, false
 	}

@@ -79,6 +79,7 @@ spec:
       - analysis: {templates: [{templateName: t}], args: [{name: a, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}
       - plugin: {name: x/y, config: {a: 1}}
       - pause: {}
+      - pause: {timeout: 4h, onTimeout: Hold}
       - setWeight: 100
 status: {replicas: 5, stableRS: aaa, currentPodHash: bbb, currentStepIndex: 2, currentStepHash: x, observedGeneration: "3"}
 `, `

@@ -6,6 +6,9 @@ import (
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
 
+// manuallyPaused is the message while spec.paused holds a rollout.
+const manuallyPaused = "manually paused"
+
 // phase is the one-word state and its message, in the published order (core.md §7.2).
 func phase(v *view, st *v1alpha1.RolloutStatus) (v1alpha1.RolloutPhase, string) {
 	for _, c := range st.Conditions {
@@ -19,9 +22,13 @@ func phase(v *view, st *v1alpha1.RolloutStatus) (v1alpha1.RolloutPhase, string) 
 	progressing := func(why string) (v1alpha1.RolloutPhase, string) { return v1alpha1.RolloutPhaseProgressing, why }
 	switch {
 	case v.Spec.Paused:
-		return v1alpha1.RolloutPhasePaused, "manually paused"
+		return v1alpha1.RolloutPhasePaused, manuallyPaused
 	case len(st.PauseConditions) > 0:
-		return v1alpha1.RolloutPhasePaused, string(st.PauseConditions[0].Reason)
+		text := string(st.PauseConditions[0].Reason)
+		if wait, over := v.impatient(v1alpha1.PauseTimeoutHold); over {
+			text += ": " + wait.missed()
+		}
+		return v1alpha1.RolloutPhasePaused, text
 	case RestartDue(&v.Spec, st, v.Now):
 		return progressing("rollout is restarting")
 	case st.UpdatedReplicas < v.n:

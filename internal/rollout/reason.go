@@ -22,6 +22,9 @@ const (
 	TrafficWeightUpdated  Reason = "TrafficWeightUpdated"
 	AnalysisRunPrefix     Reason = "AnalysisRun" // followed by the phase
 	ExperimentCreated     Reason = "ExperimentCreated"
+	// PauseTimedOut: nobody promoted a pause within its timeout, and the rollout goes on, or goes
+	// on waiting.
+	PauseTimedOut Reason = "PauseTimedOut"
 	// TrafficRoutingError: the split could not be written.
 	TrafficRoutingError Reason = "TrafficRoutingError"
 	// The named object of the mesh does not exist.

@@ -96,6 +96,9 @@ func (p *progress) recordPauses(t tests) {
 		p.dropPause(v1alpha1.PauseReasonBlueGreenPause)
 		return
 	}
+	if s.patience > 0 && p.held() && !p.Spec.Paused {
+		p.dropPause(s.pause) // whoever held the rollout has all the time again
+	}
 	fresh := !p.Status.ControllerPause || len(p.Status.PauseConditions) > 0
 	if !resumed(&p.Status) && !p.Spec.Paused && fresh {
 		p.pause(s.pause)

@@ -53,6 +53,26 @@ var stepRows = map[string]row{
 		bad: steps("{pause: {duration: -1}}"), good: steps("{pause: {duration: 0}}"),
 		want: []string{"spec.strategy.steps[0].pause.duration: Invalid value: -1: Duration needs to be greater than 0"},
 	},
+	"a negative timeout": {
+		bad: steps("{pause: {timeout: -1}}"), good: steps("{pause: {timeout: 1}}"),
+		want: []string{"spec.strategy.steps[0].pause.timeout: Invalid value: -1: Timeout needs to be at least 1 second"},
+	},
+	"an unreadable timeout": {
+		bad: steps(`{pause: {timeout: "4 h"}}`), good: steps(`{pause: {timeout: "4h"}}`),
+		want: []string{`spec.strategy.steps[0].pause.timeout: Invalid value: "4 h": Timeout needs to be at least 1 second`},
+	},
+	"a timeout of a timed pause": {
+		bad: steps(`{pause: {duration: 5, timeout: 4h}}`), good: steps(`{pause: {timeout: 4h, onTimeout: Hold}}`),
+		want: []string{`spec.strategy.steps[0].pause.timeout: Invalid value: "4h": Timeout bounds the wait for a person, and this pause ends after its duration`},
+	},
+	"what happens on no timeout": {
+		bad: steps(`{pause: {onTimeout: Promote}}`), good: steps(`{pause: {timeout: 4h, onTimeout: Promote}}`),
+		want: []string{"spec.strategy.steps[0].pause.timeout: Required value: OnTimeout requires a timeout"},
+	},
+	"an unknown end of a timeout": {
+		bad: steps(`{pause: {timeout: 4h, onTimeout: abort}}`), good: steps(`{pause: {timeout: 4h, onTimeout: Abort}}`),
+		want: []string{`spec.strategy.steps[0].pause.onTimeout: Invalid value: "abort": OnTimeout is none of Abort, Promote and Hold`},
+	},
 	// Covers: edge 24.
 	"an unreadable pause": {
 		bad: steps(`{pause: {duration: "90 s"}}`), good: steps(`{pause: {duration: "90s"}}`),

@@ -41,6 +41,9 @@ func (p *problems) step(s *v1alpha1.CanaryStep, at *field.Path, tr *v1alpha1.Rol
 		p.invalid(at.Child("pause", "duration"), s.Pause.Duration, badPause,
 			"write seconds, such as 90, or a duration, such as 1h30m; leave it out to wait for a promotion")
 	}
+	if s.Pause != nil {
+		p.pauseTimeout(s.Pause, at.Child("pause"))
+	}
 	if s.SetCanaryScale != nil && tr == nil {
 		p.required(routingPath, "SetCanaryScale requires TrafficRouting to be set", "remove the setCanaryScale step, or add trafficRouting")
 	}
@@ -72,6 +75,25 @@ func stepKinds(s *v1alpha1.CanaryStep) (value string, bad bool) {
 		"step.SetHeaderRoute: %t step.SetMirrorRoutes: %t step.Plugin: %t",
 		s.Experiment == nil, s.Pause == nil, s.SetWeight == nil, s.Analysis == nil, s.SetCanaryScale == nil,
 		s.SetHeaderRoute == nil, s.SetMirrorRoute == nil, s.Plugin == nil), exclusive > 1 || exclusive == 0 && !other
+}
+
+// pauseTimeout checks how long a pause waits for a person.
+func (p *problems) pauseTimeout(s *v1alpha1.RolloutPause, at *field.Path) {
+	switch {
+	case s.Timeout == nil && s.OnTimeout != "":
+		p.required(at.Child("timeout"), "OnTimeout requires a timeout", "say how long the pause may wait, such as 4h, or remove onTimeout")
+	case s.Timeout == nil:
+	case s.TimeoutSeconds() < 1:
+		p.invalid(at.Child("timeout"), s.Timeout, "Timeout needs to be at least 1 second", "write seconds, such as 90, or a duration, such as 4h")
+	case s.Duration != nil:
+		p.invalid(at.Child("timeout"), s.Timeout, "Timeout bounds the wait for a person, and this pause ends after its duration",
+			"remove the timeout, or the duration")
+	}
+	switch s.OnTimeout {
+	case "", v1alpha1.PauseTimeoutAbort, v1alpha1.PauseTimeoutPromote, v1alpha1.PauseTimeoutHold:
+	default:
+		p.invalid(at.Child("onTimeout"), s.OnTimeout, "OnTimeout is none of Abort, Promote and Hold", "write one of them")
+	}
 }
 
 func (p *problems) headerRoute(r *v1alpha1.SetHeaderRoute, at *field.Path, tr *v1alpha1.RolloutTrafficRouting) {

@@ -138,12 +138,13 @@ func (w *World) unsteer() {
 }
 
 // finish helps as a patient person would (unpause, promote, retry) and then holds the
-// world against its good end.
+// world against its good end. Who is not patient is a pause with a timeout: there the person
+// comes at once.
 func (w *World) finish() {
 	w.Rollout.Spec.Paused = false
 	w.Rollout.Generation++
 	for range 40 {
-		if w.stuck || w.Until(calm, (*World).AtRest) {
+		if w.stuck || w.Until(calm, func(w *World) bool { return w.AtRest() || w.hurries() }) && w.AtRest() {
 			break
 		}
 		switch st := &w.Rollout.Status; {
@@ -154,6 +155,16 @@ func (w *World) finish() {
 		}
 	}
 	w.checkEnd()
+}
+
+// hurries reports that the rollout is in a pause which does not wait for ever.
+func (w *World) hurries() bool {
+	st, c := &w.Rollout.Status, w.Rollout.Spec.Strategy.Canary
+	if c == nil || st.CurrentStepIndex == nil || int(*st.CurrentStepIndex) >= len(c.Steps) || len(st.PauseConditions) == 0 {
+		return false
+	}
+	p := c.Steps[*st.CurrentStepIndex].Pause
+	return p != nil && p.Timeout != nil
 }
 
 // AtRest reports that the stable revision is the wanted one and serves everything.

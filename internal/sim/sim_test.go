@@ -86,7 +86,12 @@ func randomStep(rng *rand.Rand, weight *int32, routed bool) v1alpha1.CanaryStep 
 	case 5:
 		return v1alpha1.CanaryStep{Experiment: randomTrial(rng, *weight, routed)}
 	case 2:
-		return v1alpha1.CanaryStep{Pause: &v1alpha1.RolloutPause{}}
+		p := &v1alpha1.RolloutPause{}
+		if rng.IntN(3) == 0 {
+			patience := intstr.FromInt32(1 + int32(rng.IntN(600)))
+			p.Timeout, p.OnTimeout = &patience, []v1alpha1.PauseTimeoutAction{"", v1alpha1.PauseTimeoutPromote, v1alpha1.PauseTimeoutHold}[rng.IntN(3)]
+		}
+		return v1alpha1.CanaryStep{Pause: p}
 	case 3:
 		d := intstr.FromInt32(int32(rng.IntN(120)))
 		return v1alpha1.CanaryStep{Pause: &v1alpha1.RolloutPause{Duration: &d}}
