@@ -136,12 +136,16 @@ func (b *sandbox) watched(ctx context.Context, u person, f *fleet, watch *progre
 	r.Release, took, err = u.watches(ctx, func(ctx context.Context) error {
 		ro := &v1alpha1.Rollout{}
 		ro.Namespace, ro.Name = f.namespace, appName(0)
+		if err := b.client.Get(ctx, client.ObjectKeyFromObject(ro), ro); err != nil {
+			return err
+		}
+		before := ro.Status.StableRS
 		if err := b.client.Patch(ctx, ro, client.RawPatch("application/json-patch+json", []byte(newImage))); err != nil {
 			return err
 		}
 		return b.until(ctx, phaseLimit, func() (bool, error) {
 			err := b.client.Get(ctx, client.ObjectKeyFromObject(ro), ro)
-			return ro.Status.Phase == v1alpha1.RolloutPhaseHealthy && ro.Status.UpdatedReplicas == f.size.Replicas, err
+			return ro.Status.Phase == v1alpha1.RolloutPhaseHealthy && ro.Status.StableRS != before, err
 		})
 	})
 	r.ReleaseSeconds = round(took.Seconds(), 1)
