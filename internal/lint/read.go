@@ -47,6 +47,7 @@ func read(sources []Source) (*set, error) {
 			}
 		}
 	}
+	s.workloads()
 	return s, nil
 }
 

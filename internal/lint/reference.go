@@ -204,6 +204,7 @@ func checkMissing(s *set, o *object, add report) {
 			}
 		}
 	}
+	missingWorkload(s, o, add)
 	for _, ref := range routeRefs(o) {
 		if s.named(o, ref.group, ref.kind, ref.name) == nil && len(s.in(o, ref.group, ref.kind)) > 0 {
 			add(ref.path, fmt.Sprintf("%s '%s' not found", ref.kind, ref.name), "")

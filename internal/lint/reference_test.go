@@ -57,6 +57,41 @@ func TestReferencesAmongTheManifests(t *testing.T) {
 	})
 }
 
+const workload = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: a}], initContainers: [{name: migrate, image: a}]}
+`
+
+func TestTheTemplateOfAReferencedWorkload(t *testing.T) {
+	refers := `apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: web}
+spec:
+  workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+  strategy:
+    blueGreen: {activeService: web-stable, scaleDownDelaySeconds: 60}
+`
+	set := change(workload, "Deployment", "ReplicaSet")
+	template := "apiVersion: v1\nkind: PodTemplate\nmetadata: {name: web}\ntemplate:\n  metadata: {labels: {app: web}}\n  spec: {containers: [{name: web, image: a}], initContainers: [{name: migrate, image: a}]}\n"
+	const schema = "blue-green-schema 4 spec.template.spec.initContainers[0]"
+	checkRows(t, map[string]lintRow{
+		"is not given":                 {texts: []string{refers}},
+		"is looked at":                 {texts: []string{refers, workload}, want: []string{schema}},
+		"is given before":              {texts: []string{workload, refers}, want: []string{schema}},
+		"of a ReplicaSet":              {texts: []string{change(refers, "kind: Deployment", "kind: ReplicaSet"), set}, want: []string{schema}},
+		"of a PodTemplate":             {texts: []string{change(refers, "apiVersion: apps/v1, kind: Deployment", "apiVersion: v1, kind: PodTemplate", "  strategy", "  selector: {matchLabels: {app: web}}\n  strategy"), template}, want: []string{schema}},
+		"of another name":              {texts: []string{refers, change(workload, "{name: web}\nspec", "{name: wbe}\nspec")}, want: []string{"missing-reference 5 spec.workloadRef"}},
+		"of another namespace":         {texts: []string{change(refers, "{name: web}\nspec", "{name: web, namespace: a}\nspec"), change(workload, "{name: web}\nspec", "{name: web, namespace: b}\nspec")}},
+		"that the Services do not fit": {texts: []string{refers, change(workload, "labels: {app: web}", "labels: {app: api}", "matchLabels: {app: web}", "matchLabels: {app: api}", ", initContainers: [{name: migrate, image: a}]", ""), services}, want: []string{"reference 7 spec.strategy.blueGreen.activeService"}},
+		"that is not well formed":      {texts: []string{refers, change(workload, "    metadata: {labels: {app: web}}", "    metadata: 7")}},
+	})
+}
+
 func experimentOf(template string) string {
 	return "apiVersion: argoproj.io/v1alpha1\nkind: Experiment\nmetadata: {name: e}\nspec:\n  templates: [{name: a, selector: {matchLabels: {a: b}}}]\n  analyses: [{name: a, templateName: " + template + "}]\n"
 }
