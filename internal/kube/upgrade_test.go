@@ -182,7 +182,7 @@ func TestHandingBackLeavesWhatThePublishedControllerLeaves(t *testing.T) {
 				w.say(resume)
 				w.work(10)
 			}
-			want := []string{"+Rollout web.status.reached"}
+			want := []string{"+Rollout web.status.reached", "+ReplicaSet web-" + hashes["new"] + ".metadata.annotations.penstock.io/previous-update"}
 			for _, k := range []string{"old", "new"} {
 				want = append(want, "+ReplicaSet web-"+hashes[k]+".metadata.annotations.penstock.io/copied-annotations")
 			}
