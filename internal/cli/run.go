@@ -144,7 +144,7 @@ func names(args []string) (file, display string) {
 func (s *session) root() *cobra.Command {
 	c := group(s.file, "Follow and steer Rollouts", nil,
 		s.get(), s.list(), s.promote(), s.abort(), s.retry(), s.pause(), s.restart(), s.terminate(), s.set(), s.undo(), s.status(),
-		s.create(), s.convert(), s.adopt(), s.release(), s.why(), s.history(), s.diff(), s.lint(), s.guard(), s.completion(), s.version())
+		s.create(), s.convert(), s.adopt(), s.release(), s.why(), s.history(), s.diff(), s.lint(), s.guard(), s.notifications(), s.completion(), s.version())
 	c.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: s.display}
 	c.SilenceUsage, c.SilenceErrors = true, true
 	c.SetOut(s.Out)

@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -182,6 +185,48 @@ func TestAPersonWatches(t *testing.T) {
 	for _, w := range []*watch{created, listed} {
 		w.ends(t)
 	}
+}
+
+const messages = `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: argo-rollouts-notification-configmap}
+data:
+  service.webhook.ci: "url: %s\nheaders: [{name: Authorization, value: $token}]"
+  trigger.on-pause: "- when: rollout.status.phase == 'Paused'\n  send: [paused]"
+  template.paused: |
+    message: "{{.rollout.metadata.name}} waits at {{.rollout.status.currentStepIndex}}"
+    webhook: {ci: {method: POST, body: '{"text": {{.rollout.status.message | toJson}}}'}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: argo-rollouts-notification-secret}
+stringData: {token: secret}
+---`
+
+func TestAPersonTriesMessages(t *testing.T) {
+	t.Parallel()
+	p, got := person{space(t)}, make(chan string, 1)
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- r.Header.Get("Authorization") + " " + string(body)
+	}))
+	defer s.Close()
+	apply(t, p.ns, strings.Replace(messages, "%s", s.URL, 1)+web(handSteps))
+	await(t, p.ns, "web", time.Minute, inPhase(v1alpha1.RolloutPhaseHealthy))
+	p.gets(t, "notifications trigger run on-pause web", "rollout.status.phase == 'Paused'  false\n")
+	p.gets(t, "set image web *=penstock/demo:v2")
+	p.gets(t, "status web --for paused --timeout 1m")
+	p.gets(t, "notifications trigger run on-pause web", "rollout.status.phase == 'Paused'  true\n")
+	p.gets(t, "notifications template notify paused web", "message: web waits at 1\n")
+	p.gets(t, "notifications template notify paused web --recipient ci:")
+	if text := <-got; text != `secret {"text": "CanaryPauseStep"}` {
+		t.Errorf("the webhook got %s", text)
+	}
+	p.fails(t, 1, "notifications template notify paused web --recipient pigeon:", `there is no service "pigeon"; there are ci, console`)
 }
 
 // watch is a command that prints until it is stopped.
