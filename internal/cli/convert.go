@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -16,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -118,26 +115,9 @@ func (s *session) live(ctx context.Context, in *convert.Input, name string) erro
 // given reads it from files.
 func (s *session) given(in *convert.Input, files []string, name string) error {
 	for _, f := range files {
-		data, err := s.contents(f)
+		err := s.objects(f, func(o *unstructured.Unstructured) error { return sorts(in, o, name) })
 		if err != nil {
 			return err
-		}
-		docs := utilyaml.NewYAMLReader(newReader(data))
-		for {
-			doc, err := docs.Read()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			o := &unstructured.Unstructured{}
-			if err == nil {
-				err = yaml.Unmarshal(doc, &o.Object)
-			}
-			if err == nil {
-				err = sorts(in, o, name)
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", f, err)
-			}
 		}
 	}
 	if in.Deployment == nil {

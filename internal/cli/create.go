@@ -111,31 +111,49 @@ func created(o client.Object) string {
 
 // manifests reads the objects of a file, and checks that they have only fields of their kind.
 func (s *session) manifests(file string) (all []*unstructured.Unstructured, err error) {
+	err = s.documents(file, func(doc []byte) error {
+		o, err := manifest(doc)
+		if o != nil {
+			all = append(all, o)
+		}
+		return err
+	})
+	if err == nil && len(all) == 0 {
+		err = fmt.Errorf("%s: there is no object in it", file)
+	}
+	return all, err
+}
+
+// documents takes one YAML document of a file after the other. What goes wrong names the file.
+func (s *session) documents(file string, take func(doc []byte) error) error {
 	data, err := s.contents(file)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	docs := utilyaml.NewYAMLReader(newReader(data))
 	for {
 		doc, err := docs.Read()
 		if errors.Is(err, io.EOF) {
-			break
+			return nil
+		}
+		if err == nil {
+			err = take(doc)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-		o, err := manifest(doc)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-		if o != nil {
-			all = append(all, o)
+			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("%s: there is no object in it", file)
-	}
-	return all, nil
+}
+
+// objects does so with the objects in them, whatever fields they have.
+func (s *session) objects(file string, take func(o *unstructured.Unstructured) error) error {
+	return s.documents(file, func(doc []byte) error {
+		o := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal(doc, &o.Object); err != nil {
+			return err
+		}
+		return take(o)
+	})
 }
 
 // contents reads a file, or standard input for "-".

@@ -3,16 +3,13 @@ package cli
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -106,27 +103,18 @@ func (n *notice) credentials(ctx context.Context, namespace string) (*corev1.Sec
 
 // document finds an object of a kind and name in a file.
 func (n *notice) document(file, kind, name string, into any) error {
-	data, err := n.contents(file)
-	if err != nil {
-		return err
+	found := false
+	err := n.objects(file, func(o *unstructured.Unstructured) error {
+		if found || o.GetKind() != kind || o.GetName() != name {
+			return nil
+		}
+		found = true
+		return runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, into)
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("%s has no %s %s", file, kind, name)
 	}
-	docs := utilyaml.NewYAMLReader(newReader(data))
-	for {
-		doc, err := docs.Read()
-		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("%s has no %s %s", file, kind, name)
-		}
-		o := &unstructured.Unstructured{}
-		if err == nil {
-			err = yaml.Unmarshal(doc, &o.Object)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
-		}
-		if o.GetKind() == kind && o.GetName() == name {
-			return runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, into)
-		}
-	}
+	return err
 }
 
 // subject is a Rollout of the cluster with its runs, or one in a file.
