@@ -126,16 +126,23 @@ func TestAMessageArrives(t *testing.T) {
 			w.Header().Set("Content-Type", "application/json")
 			w.Write([]byte(`{"ok":true,"channel":"C1","ts":"1.2"}`)) //nolint:errcheck // the client sees what comes
 		}
+		if r.URL.Path == "/teams" {
+			w.Write([]byte("1")) //nolint:errcheck // the same
+		}
 	}))
 	defer s.Close()
 	c := parsed(map[string]string{
-		"service.webhook.ci": "url: " + s.URL + "\nheaders: [{name: Authorization, value: Bearer $slack-token}]",
-		"service.slack":      "token: $slack-token\napiURL: " + s.URL + "/api/",
-		"template.aborted":   "message: '{{.rollout.metadata.name}} was aborted'\nwebhook:\n  ci: {method: POST, path: /hook, body: '{\"name\": {{.rollout.metadata.name | toJson}}}'}",
+		"service.webhook.ci":      "url: " + s.URL + "\nheaders: [{name: Authorization, value: Bearer $slack-token}]",
+		"service.slack":           "token: $slack-token\napiURL: " + s.URL + "/api/",
+		"service.teams":           "recipientUrls: {team: '" + s.URL + "/teams'}",
+		"service.teams-workflows": "recipientUrls: {team: '" + s.URL + "/powerautomate/x'}",
+		"template.aborted":        "message: '{{.rollout.metadata.name}} was aborted'\nwebhook:\n  ci: {method: POST, path: /hook, body: '{\"name\": {{.rollout.metadata.name | toJson}}}'}",
 	}, nil)
-	for to, want := range map[Destination]string{
-		{Service: "ci"}:                       `POST /hook Bearer t {"name": "web"}`,
-		{Service: "slack", Recipient: "team"}: "POST /api/chat.postMessage ",
+	for to, want := range map[Destination][]string{
+		{Service: "ci"}:                                 {`POST /hook Bearer t {"name": "web"}`},
+		{Service: "slack", Recipient: "team"}:           {"POST /api/chat.postMessage ", "channel=team", "text=web+was+aborted"},
+		{Service: "teams", Recipient: "team"}:           {"POST /teams ", `"@type":"MessageCard"`, `"text":"web was aborted"`},
+		{Service: "teams-workflows", Recipient: "team"}: {"POST /powerautomate/x ", `"contentType":"application/vnd.microsoft.card.adaptive"`, "web was aborted"},
 	} {
 		n, err := c.Message("aborted", subject(), to)
 		if err == nil {
@@ -145,11 +152,14 @@ func TestAMessageArrives(t *testing.T) {
 			t.Errorf("%s: %v", to.Service, err)
 			continue
 		}
-		if text := <-got; !strings.HasPrefix(text, want) || to.Service == "slack" && (!strings.Contains(text, "channel=team") || !strings.Contains(text, "text=web+was+aborted")) {
-			t.Errorf("%s got %q", to.Service, text)
+		text := <-got
+		for _, w := range want {
+			if !strings.Contains(text, w) {
+				t.Errorf("%s got %q, without %q", to.Service, text, w)
+			}
 		}
 	}
-	if err := c.Send(nil, Destination{Service: "teams"}); err == nil || err.Error() != `there is no service "teams"; there are ci, slack` {
+	if err := c.Send(nil, Destination{Service: "pigeon"}); err == nil || err.Error() != `there is no service "pigeon"; there are ci, slack, teams, teams-workflows` {
 		t.Error(err)
 	}
 }
