@@ -81,8 +81,8 @@ func newSet(ro *v1alpha1.Rollout, a rollout.EnsureRevision) (*appsv1.ReplicaSet,
 // update before it ended, which the status is about to forget.
 func past(s *Seen, hash string) map[string]string {
 	notes := map[string]string{}
-	if by := v1alpha1.ChangedBy(s.Rollout); by != "" {
-		notes[changedByKey] = by
+	if s.changedBy != "" {
+		notes[changedByKey] = s.changedBy
 	}
 	st := &s.Rollout.Status
 	if st.CurrentPodHash == "" || st.CurrentPodHash == hash {

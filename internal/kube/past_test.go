@@ -13,12 +13,6 @@ import (
 )
 
 func TestARevisionRemembersWhoWantedIt(t *testing.T) {
-	by := func(manager string) []metav1.ManagedFieldsEntry {
-		if manager == "" {
-			return nil
-		}
-		return []metav1.ManagedFieldsEntry{{Manager: manager, Time: &metav1.Time{Time: time.Unix(1, 0)}}}
-	}
 	for name, c := range map[string]struct {
 		action        rollout.Action
 		had, is, want string
@@ -37,7 +31,7 @@ func TestARevisionRemembersWhoWantedIt(t *testing.T) {
 				}
 			}))
 			s := w.observe()
-			s.Rollout.ManagedFields = by(c.is)
+			s.changedBy = c.is
 			if err := w.rollouts.Apply(t.Context(), s, rollout.Plan{Actions: []rollout.Action{c.action}}); err != nil {
 				t.Fatal(err)
 			}
@@ -52,15 +46,18 @@ func TestARevisionRemembersWhoWantedIt(t *testing.T) {
 	}
 }
 
-func TestTheAuthorOfAWorkloadsTemplateIsTheRolloutsToo(t *testing.T) {
+func TestTheAuthorOfAWorkloadsTemplateCounts(t *testing.T) {
 	d := deployment()
 	d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "helm", Time: &metav1.Time{}}}
 	w := shop(t)
 	s := w.observe()
-	s.Rollout.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "who wrote the reference", Time: &metav1.Time{}}}
+	s.changedBy = "who wrote the reference"
 	s.take(d)
-	if got := s.Rollout.ManagedFields; len(got) != 1 || got[0].Manager != "helm" {
-		t.Errorf("%v", got)
+	if err := w.rollouts.patchRollout(t.Context(), &s, metadata(map[string]any{"annotations": map[string]any{"a": "b"}})); err != nil {
+		t.Fatal(err)
+	}
+	if got := past(&s, "new")[changedByKey]; got != "helm" {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -116,6 +116,9 @@ type Seen struct {
 	unrouted, unresolved string
 	// blind: a Service that the strategy names could not be read.
 	blind bool
+	// changedBy is the field manager that wrote the template last, "" where nobody is known. The
+	// Rollout's own metadata is that of its last write, and says nothing of a workload's.
+	changedBy string
 	// deployment is what spec.workloadRef names, nil unless it is one.
 	deployment *appsv1.Deployment
 	// pods are the pods by name, while a restart is due.
@@ -140,7 +143,7 @@ func (r *Rollouts) Observe(ctx context.Context, key loop.Key, now time.Time) (Se
 		return Seen{}, fmt.Errorf("get rollout %s: %w", key, err)
 	}
 	r.welcome(ro)
-	s := Seen{Rollout: ro, Sets: map[string]*appsv1.ReplicaSet{}, Runs: map[string]*v1alpha1.AnalysisRun{}}
+	s := Seen{Rollout: ro, changedBy: v1alpha1.ChangedBy(ro), Sets: map[string]*appsv1.ReplicaSet{}, Runs: map[string]*v1alpha1.AnalysisRun{}}
 	s.Snapshot = rollout.Snapshot{
 		Now: now, Namespace: ro.Namespace, Name: ro.Name, Generation: ro.Generation,
 		Number: number(ro.Annotations), Spec: ro.Spec, Status: ro.Status,

@@ -130,7 +130,7 @@ func (s *Seen) take(object client.Object) (why string) {
 		spec.Selector, spec.SelectorResolvedFromRef = selector, true
 	}
 	spec.Template, spec.TemplateResolvedFromRef = template, true
-	s.Rollout.ManagedFields = object.GetManagedFields()
+	s.changedBy = v1alpha1.ChangedBy(object)
 	s.Snapshot.Workload = fact
 	return ""
 }

@@ -32,6 +32,9 @@ func TestADeploymentIsAdoptedAndReleasedUnderLoad(t *testing.T) {
 	d.pods(t, 0)
 	p.gets(t, "adopt deployment web", "deployment 'web' adopted")
 	d.users.answers(t, 100)
+	if out := p.gets(t, "history web -o json", `"changedBy": "`); strings.Contains(out, "kubectl") {
+		t.Errorf("the template is not the plugin's:\n%s", out)
+	}
 	p.gets(t, "set image web *=penstock/demo:v2", "deployment \"web\" image updated\n")
 	p.gets(t, "status web --for paused --timeout 1m", "Paused - CanaryPauseStep")
 	p.fails(t, 1, "release rollout web", "rollout \"web\" is not Healthy (Paused - CanaryPauseStep): finish its update")
