@@ -64,7 +64,7 @@ what is left to a person, goes to standard error.`,
 				return err
 			}
 			for _, n := range out.Notes {
-				fmt.Fprintln(s.Err, "Note:", n)
+				fmt.Fprintln(s.Err, "Note:", strings.ReplaceAll(n, "kubectl penstock", s.display))
 			}
 			return s.manifestsOf(out.Objects)
 		},

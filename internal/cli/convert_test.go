@@ -52,7 +52,7 @@ func TestConvertedFilesAreWholeManifests(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
 			got := s.callWith(t.Context(), Options{In: strings.NewReader(aDeploymentText)}, append([]string{"convert", "deployment", "web"}, strings.Fields(strings.ReplaceAll(args, "DIR", dir))...)...)
-			if got.code != 0 || len(s.reads) > 0 || !strings.HasPrefix(got.err, "Note: ") {
+			if got.code != 0 || len(s.reads) > 0 || !strings.HasPrefix(got.err, "Note: ") || strings.Contains(got.err, "kubectl penstock") {
 				t.Fatalf("%+v after %v", got, s.reads)
 			}
 			golden(t, name, got.out)

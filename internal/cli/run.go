@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/rest"
@@ -121,6 +122,8 @@ func Run(ctx context.Context, o Options) int {
 	if usage.text != "" {
 		fmt.Fprintln(o.Err, "Error:", usage.text)
 	}
+	// The thirty flags of every command would push the error off the screen; --help has them.
+	usage.command.InheritedFlags().VisitAll(func(f *pflag.Flag) { f.Hidden = true })
 	fmt.Fprint(o.Err, usage.command.UsageString())
 	if code, err := strconv.Atoi(usage.command.Annotations[usageExit]); err == nil {
 		return code

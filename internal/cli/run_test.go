@@ -39,7 +39,7 @@ func TestWrongCommandLinesPrintUsageOnStandardErrorOnly(t *testing.T) {
 			if strings.HasPrefix(c.args, "status") {
 				code = exitOther
 			}
-			if got.code != code || got.out != "" || !strings.Contains(got.err, "Usage:") || !strings.Contains(got.err, c.says) {
+			if got.code != code || got.out != "" || !strings.Contains(got.err, "Usage:") || !strings.Contains(got.err, c.says) || strings.Contains(got.err, "Global Flags:") {
 				t.Errorf("exit code %d, output %q, errors:\n%s\nwant %q and a usage", got.code, got.out, got.err, c.says)
 			}
 			if len(s.seen)+len(s.reads) > 0 {
