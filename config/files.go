@@ -9,6 +9,11 @@ import "embed"
 //go:embed crd manager rbac
 var Files embed.FS
 
+// Notifications are the manifests below notifications.
+//
+//go:embed notifications
+var Notifications embed.FS
+
 // Guard are the policies below guard, which are installed only where they are wanted.
 //
 //go:embed guard

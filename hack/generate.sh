@@ -18,6 +18,7 @@ go run -modfile=go.proto.mod hack/proto/main.go plugin/v2/wire/plugin.proto
 go run ./hack/reasons docs/reasons.md internal/rollout/reason.go internal/experiment/reason.go
 go run ./hack/cover
 go run ./hack/nodata
+go run ./hack/notices config/notifications/configmap.yaml
 go run ./hack/lintrules docs/lint-rules.md
 mkdir -p config/guard
 go run ./hack/guard config/guard

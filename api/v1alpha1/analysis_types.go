@@ -279,6 +279,9 @@ type AnalysisRunStatus struct {
 	DryRunSummary *RunSummary `json:"dryRunSummary,omitempty"`
 	// +optional
 	CompletedAt *metav1.Time `json:"completedAt,omitempty"`
+	// Notifications is Penstock's own: what is to be sent.
+	// +optional
+	Notifications *NotificationStatus `json:"notifications,omitempty"`
 }
 
 // RunSummary counts metrics by outcome.

@@ -123,6 +123,9 @@ type ExperimentStatus struct {
 	Conditions []ExperimentCondition `json:"conditions,omitempty"`
 	// +optional
 	AnalysisRuns []ExperimentAnalysisRunStatus `json:"analysisRuns,omitempty"`
+	// Notifications is Penstock's own: what is to be sent.
+	// +optional
+	Notifications *NotificationStatus `json:"notifications,omitempty"`
 }
 
 // TemplateStatus is the state of one template.

@@ -86,6 +86,9 @@ type RolloutStatus struct {
 	// position last moved. Only what goes beyond it counts as progress.
 	// +optional
 	Reached int32 `json:"reached,omitempty"`
+	// Notifications is Penstock's own: what is to be sent.
+	// +optional
+	Notifications *NotificationStatus `json:"notifications,omitempty"`
 }
 
 // PauseReason says why a rollout waits.

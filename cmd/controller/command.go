@@ -90,6 +90,7 @@ func (f *flags) add(s *pflag.FlagSet) {
 	s.StringSliceVar(&f.networks, "allow-metric-network", nil,
 		"networks (10.0.0.0/8) or addresses that metrics may ask although they are link-local or the API server's")
 	s.DurationVar(&f.runTimeout, "measurement-timeout", 2*time.Minute, "longest time of one measurement")
+	s.BoolVar(&o.SelfServiceNotifications, "self-service-notification-enabled", false, "let every namespace configure notifications of its own, beside the controller's")
 	s.BoolVar(&f.version, "version", false, "print the version and exit")
 }
 
@@ -103,7 +104,6 @@ func (f *flags) addUnused(s *pflag.FlagSet) {
 		f.without.String(name, "", "accepted and ignored")
 	}
 	f.without.StringArray("nginx-ingress-classes", nil, "accepted and ignored")
-	f.without.Bool("self-service-notification-enabled", false, "accepted and ignored")
 	f.without.VisitAll(func(x *pflag.Flag) { x.Hidden = true })
 	s.AddFlagSet(f.without)
 	s.StringSliceVar(&f.controllers, "controllers", nil, "accepted for compatibility; all controllers always run")

@@ -25,6 +25,7 @@ import (
 	"github.com/penstock-io/penstock/internal/loop"
 	"github.com/penstock-io/penstock/internal/metric"
 	"github.com/penstock-io/penstock/internal/metric/outbound"
+	"github.com/penstock-io/penstock/internal/notify"
 	"github.com/penstock-io/penstock/internal/rollout"
 	stepplugin "github.com/penstock-io/penstock/internal/step/plugin"
 	"github.com/penstock-io/penstock/internal/traffic/smi"
@@ -39,6 +40,8 @@ type App struct {
 	events  *event.Outbox
 	pool    *kube.Pool
 	plugins *kube.Plugins
+	// courier delivers notifications.
+	courier *notify.Courier
 	// programs are plugins, which end with this one.
 	programs programs
 }
@@ -110,21 +113,27 @@ func (a *App) assemble(authors *kube.Authors) error {
 	if err != nil {
 		return err
 	}
+	told := make(chan kubeevent.GenericEvent)
+	measured := make(chan kubeevent.GenericEvent)
+	notices, err := a.notices(watcher, measured, told)
+	if err != nil {
+		return err
+	}
+	rollouts.Notices = notices
 	rolloutLoop := &loop.Controller[kube.Seen, rollout.Plan]{
 		Name: "rollout", Observe: rollouts.Observe, Decide: rollouts.Decide, Apply: rollouts.Apply, Explain: rollouts.Explain,
 		Writer: clients.Writer, Subresource: true, Record: written, Events: a.events, Metrics: series, Now: o.Now, Resync: o.Resync,
 	}
-	measured := make(chan kubeevent.GenericEvent)
 	if err := a.measuring(clients, secrets, measured); err != nil {
 		return err
 	}
-	runs := &kube.Runs{Clients: clients, Pool: a.pool}
+	runs := &kube.Runs{Clients: clients, Pool: a.pool, Notices: notices}
 	runLoop := &loop.Controller[kube.RunSeen, analysis.Plan]{
 		Name: "analysis", Observe: runs.Observe, Decide: runs.Decide, Apply: runs.Apply, Explain: runs.Explain,
 		Writer: clients.Writer, Record: written, Events: a.events, Metrics: series, Now: o.Now, Resync: o.Resync,
 	}
 	experiments := kube.NewExperiments(clients)
-	experiments.Events, experiments.Namespaced = a.events, watcher.Namespaced
+	experiments.Events, experiments.Namespaced, experiments.Notices = a.events, watcher.Namespaced, notices
 	experimentLoop := &loop.Controller[kube.ExperimentSeen, experiment.Plan]{
 		Name: "experiment", Observe: experiments.Observe, Decide: experiments.Decide, Apply: experiments.Apply, Explain: experiments.Explain,
 		Writer: clients.Writer, Record: written, Events: a.events, Metrics: series, Now: o.Now, Resync: o.Resync,
@@ -132,7 +141,7 @@ func (a *App) assemble(authors *kube.Authors) error {
 	return errors.Join(
 		watcher.AddRollouts(m, rolloutLoop, o.RolloutWorkers),
 		watcher.AddRuns(m, runLoop, o.AnalysisWorkers, measured),
-		watcher.AddExperiments(m, experimentLoop, o.ExperimentWorkers),
+		watcher.AddExperiments(m, experimentLoop, o.ExperimentWorkers, told),
 		watcher.AddServices(m, &kube.Services{Clients: clients}, o.ServiceWorkers),
 		m.Add(manager.RunnableFunc(a.measure)),
 		m.Add(manager.RunnableFunc(func(ctx context.Context) error {
@@ -190,13 +199,16 @@ func (a *App) measuring(clients kube.Clients, secrets metric.SecretReader, measu
 		Jobs: jobs, Client: outbound.New(guard(o.RESTConfig, o.MetricNetworks, os.Getenv)), Env: os.Getenv,
 		Secrets: secrets, PrometheusAddress: o.PrometheusAddress, Plugins: a.programs.metric, AWS: o.aws,
 	})
-	a.pool.Wake = a.waker(measured)
+	a.pool.Wake = func(ctx context.Context, k loop.Key) {
+		wake(ctx, measured, &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: k.Namespace, Name: k.Name}})
+	}
 	return nil
 }
 
 // measure lets the pools live as long as this process leads.
 func (a *App) measure(ctx context.Context) error {
 	<-ctx.Done()
+	a.courier.Close()
 	a.pool.Close()
 	a.plugins.Close()
 	a.programs.close()
@@ -232,14 +244,11 @@ func (a *App) closeVerifier() {
 	}
 }
 
-// waker passes keys on to the queue of runs, until the pool ends.
-func (a *App) waker(to chan<- kubeevent.GenericEvent) func(context.Context, loop.Key) {
-	return func(ctx context.Context, k loop.Key) {
-		run := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: k.Namespace, Name: k.Name}}
-		select {
-		case to <- kubeevent.GenericEvent{Object: run}:
-		case <-ctx.Done():
-		}
+// wake passes an object on to a queue, until the context ends.
+func wake(ctx context.Context, to chan<- kubeevent.GenericEvent, o client.Object) {
+	select {
+	case to <- kubeevent.GenericEvent{Object: o}:
+	case <-ctx.Done():
 	}
 }
 
@@ -252,6 +261,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer a.pool.Close()
 	defer a.plugins.Close()
 	defer a.closeVerifier()
+	defer a.courier.Close()
 	if err := a.manager.Start(ctx); err != nil {
 		return fmt.Errorf("run the controller: %w", err)
 	}

@@ -91,6 +91,9 @@ type Options struct {
 	// OnMeasurement is told of every measurement when it arrives; may be nil.
 	OnMeasurement func(run, metric string, phase v1alpha1.AnalysisPhase, at time.Time)
 
+	// SelfServiceNotifications reads configurations of notifications in every namespace too.
+	SelfServiceNotifications bool
+
 	// Logger gets one line for each pass that did something; the zero Logger is silent.
 	Logger logr.Logger
 	// Now is the clock; nil means time.Now.

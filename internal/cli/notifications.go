@@ -209,9 +209,9 @@ func (n *notice) sendTemplate() *cobra.Command {
 			for _, r := range n.recipients {
 				service, recipient, _ := strings.Cut(r, ":")
 				to := notify.Destination{Service: service, Recipient: recipient}
-				m, err := config.Message(args[0], subject, to)
+				m, err := config.Message(args[:1], subject, to)
 				if err == nil {
-					err = config.Send(m, to)
+					err = config.Send("", m, to)
 				}
 				if err != nil {
 					errs = append(errs, fmt.Errorf("notify %s: %v", r, err)) // no %w: it is not the cluster that does not answer

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -30,15 +31,37 @@ func (n *notice) config(ctx context.Context) (*notify.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	secret, err := n.credentials(ctx, cm.Namespace)
-	if err != nil {
+	from := notify.Sources{ConfigMap: cm}
+	if err := n.credentials(ctx, cm.Namespace, &from); err != nil {
 		return nil, err
 	}
-	config := notify.Parse(cm, secret)
+	if n.configMap == "" {
+		if from.Templates, err = n.templates(ctx, cm.Namespace); err != nil {
+			return nil, err
+		}
+	}
+	config := notify.Parse(from)
 	for _, p := range config.Problems {
 		fmt.Fprintln(n.Err, "Warning:", p)
 	}
 	return config, nil
+}
+
+// templates are the NotificationTemplate objects, where the cluster has such a kind.
+func (n *notice) templates(ctx context.Context, namespace string) (all []*unstructured.Unstructured, err error) {
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(notify.TemplateKind)
+	err = n.cluster.List(ctx, list, client.InNamespace(namespace))
+	switch {
+	case apimeta.IsNoMatchError(err), apierrors.IsNotFound(err), apierrors.IsForbidden(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("list the NotificationTemplates of namespace %s: %w", namespace, err)
+	}
+	for i := range list.Items {
+		all = append(all, &list.Items[i])
+	}
+	return all, nil
 }
 
 func (n *notice) configuration(ctx context.Context) (*corev1.ConfigMap, error) {
@@ -64,41 +87,41 @@ func (n *notice) configuration(ctx context.Context) (*corev1.ConfigMap, error) {
 }
 
 // credentials are the Secret; a ConfigMap under its name, as some textbooks have it, will do.
-func (n *notice) credentials(ctx context.Context, namespace string) (*corev1.Secret, error) {
+func (n *notice) credentials(ctx context.Context, namespace string, from *notify.Sources) error {
 	secret := &corev1.Secret{}
 	switch n.secret {
 	case noSecret:
-		return secret, nil
+		return nil
 	case "":
 	default:
-		if err := n.document(n.secret, "Secret", notify.SecretName, secret); err != nil {
-			return nil, err
-		}
-		return notify.Revealed(secret), nil
+		from.Secret = secret
+		return n.document(n.secret, "Secret", notify.SecretName, secret)
 	}
 	if n.configMap != "" {
 		fmt.Fprintln(n.Err, "Warning: no Secret was given: name one with --secret, or say --secret :empty")
-		return secret, nil
+		return nil
 	}
 	key := client.ObjectKey{Namespace: namespace, Name: notify.SecretName}
 	err := n.cluster.Get(ctx, key, secret)
-	if apierrors.IsForbidden(err) {
-		return nil, fmt.Errorf("get secret %s/%s: %w; --secret :empty does without", namespace, notify.SecretName, err)
-	}
-	if !apierrors.IsNotFound(err) {
-		return secret, err
+	switch {
+	case err == nil:
+		from.Secret = secret
+		return nil
+	case apierrors.IsForbidden(err):
+		return fmt.Errorf("get secret %s/%s: %w; --secret :empty does without", namespace, notify.SecretName, err)
+	case !apierrors.IsNotFound(err):
+		return err
 	}
 	cm := &corev1.ConfigMap{}
 	switch err := n.cluster.Get(ctx, key, cm); {
 	case err == nil:
-		fmt.Fprintf(n.Err, "Warning: %s/%s is a ConfigMap: everybody who may read ConfigMaps reads these tokens; make it a Secret\n", namespace, notify.SecretName)
-		return notify.Revealed(&corev1.Secret{StringData: cm.Data}), nil
+		from.Misplaced = cm
 	case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
 		fmt.Fprintf(n.Err, "Warning: there is no Secret %s in namespace %s\n", notify.SecretName, namespace)
-		return secret, nil
 	default:
-		return nil, fmt.Errorf("get configmap %s/%s: %w", namespace, notify.SecretName, err)
+		return fmt.Errorf("get configmap %s/%s: %w", namespace, notify.SecretName, err)
 	}
+	return nil
 }
 
 // document finds an object of a kind and name in a file.

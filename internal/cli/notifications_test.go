@@ -83,7 +83,7 @@ func TestNotificationsThatFailSaySo(t *testing.T) {
 		"a template that cannot be filled": {append(configured("shop"), givenRollout()), "template notify aborted web", 1, "", "Error: notify console:stdout: render template aborted: "},
 		"no Secret":                        {config[:1], "template get -o name", 0, "aborted\npaused\n", "Warning: there is no Secret argo-rollouts-notification-secret in namespace shop\nWarning: service.webhook.ci: $token is no key of the Secret\n"},
 		"no Secret is wanted":              {config[:1], "template get -o name --secret :empty", 0, "aborted\npaused\n", "Warning: service.webhook.ci: $token is no key of the Secret\n"},
-		"a ConfigMap for the Secret":       {[]client.Object{config[0], asConfigMap}, "template get -o name", 0, "aborted\npaused\n", "Warning: shop/argo-rollouts-notification-secret is a ConfigMap: everybody who may read ConfigMaps reads these tokens; make it a Secret\n"},
+		"a ConfigMap for the Secret":       {[]client.Object{config[0], asConfigMap}, "template get -o name", 0, "aborted\npaused\n", "Warning: argo-rollouts-notification-secret: it is a ConfigMap: everybody who may read ConfigMaps reads these tokens; make it a Secret\n"},
 		"nobody is told":                   {append(configured("shop"), givenRollout()), "subscriptions web", 0, "", "Nobody is told.\n"},
 		"a subscription that leads nowhere": {append(configured("shop"), givenRollout(func(r *v1alpha1.Rollout) {
 			r.Annotations = map[string]string{"notifications.argoproj.io/subscribe.on-wait.slack": "web"}

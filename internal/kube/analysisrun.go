@@ -21,6 +21,8 @@ import (
 type Runs struct {
 	Clients
 	Pool *Pool
+	// Notices has people told; nil tells nobody.
+	Notices *Notices
 }
 
 // RunSeen is what one look at an AnalysisRun gives.
@@ -128,5 +130,6 @@ func (r *Runs) Explain(s RunSeen, p analysis.Plan) loop.Outcome {
 		}
 		o.Events = append(o.Events, loop.Event{Type: kind, Reason: n.Reason, Message: n.Message})
 	}
+	r.notices(&o, s, after)
 	return o
 }

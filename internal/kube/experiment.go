@@ -33,6 +33,8 @@ type Experiments struct {
 	Namespaced bool
 	// Events gets what actions did, and what owning Rollouts are told; nil tells nobody.
 	Events record.EventRecorder
+	// Notices has people told; nil tells nobody.
+	Notices *Notices
 
 	mu      sync.Mutex
 	refused map[loop.Key]refusals
@@ -119,6 +121,7 @@ func (e *Experiments) Explain(s ExperimentSeen, p experiment.Plan) loop.Outcome 
 			}
 		}
 	}
+	e.notices(&o, s, owners, after)
 	return o
 }
 

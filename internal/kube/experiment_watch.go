@@ -18,7 +18,8 @@ import (
 )
 
 // AddExperiments registers the controller of Experiments with everything that wakes them.
-func (w *Watcher) AddExperiments(m manager.Manager, r reconcile.Reconciler, workers int) error {
+// told brings those of which a message has fared somehow.
+func (w *Watcher) AddExperiments(m manager.Manager, r reconcile.Reconciler, workers int, told <-chan event.GenericEvent) error {
 	ctl, err := newController("experiment", m, r, workers)
 	if err != nil {
 		return err
@@ -26,6 +27,7 @@ func (w *Watcher) AddExperiments(m manager.Manager, r reconcile.Reconciler, work
 	owner := toOwner("Experiment")
 	return watchAll(ctl, []source.Source{
 		source.Kind[client.Object](w.Cache, &v1alpha1.Experiment{}, &handler.EnqueueRequestForObject{}),
+		source.Channel(told, &handler.EnqueueRequestForObject{}),
 		source.Kind[client.Object](w.Cache, &appsv1.ReplicaSet{}, owner, predicate.Funcs{UpdateFunc: setChanged}),
 		source.Kind[client.Object](w.Cache, &corev1.Service{}, owner),
 		source.Kind[client.Object](w.Cache, &v1alpha1.AnalysisRun{}, owner, predicate.Funcs{UpdateFunc: verdictChanged}),

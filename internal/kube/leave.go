@@ -43,8 +43,9 @@ func (r *Rollouts) leave(ctx context.Context, key loop.Key, missing bool) error 
 	}
 	if known && missing {
 		ro := &v1alpha1.Rollout{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: uid}}
-		r.tell(ro, rollout.Note{Kind: rollout.Event, Reason: rollout.RolloutDeleted,
-			Message: fmt.Sprintf("Rollout %s/%s is deleted.", key.Name, key.Namespace)})
+		note := rollout.Note{Kind: rollout.Event, Reason: rollout.RolloutDeleted, Message: fmt.Sprintf("Rollout %s/%s is deleted.", key.Name, key.Namespace)}
+		r.tell(ro, note)
+		r.Notices.gone(key, uid, note)
 	}
 	if len(last.routers) > 0 && missing && apierrors.IsNotFound(r.Live.Get(ctx, key, &v1alpha1.Rollout{})) {
 		last.clear(ctx)

@@ -51,6 +51,8 @@ type Rollouts struct {
 	Unindexed bool
 	// Events gets what actions did; nil tells nobody.
 	Events record.EventRecorder
+	// Notices has people told; nil tells nobody.
+	Notices *Notices
 	// Durations count how long updates took; nil counts nothing.
 	Durations *Durations
 	// Drifts tells of foreign changes on routes; nil tells nobody.
@@ -200,6 +202,7 @@ func (r *Rollouts) Explain(s Seen, p rollout.Plan) loop.Outcome {
 	}
 	o.Minor = o.Minor && !slices.ContainsFunc(p.Notes, urgent)
 	o.Persisted = r.persisted(&s, &p)
+	r.notices(&o, &s, &p, after)
 	for _, a := range p.Actions {
 		o.Actions = append(o.Actions, reflect.TypeOf(a).Name())
 		o.Lines = append(o.Lines, a.String())
@@ -258,6 +261,7 @@ func (r *Rollouts) watch(ctx context.Context, kinds []schema.GroupVersionKind) e
 
 // tell emits an event at once: for what an action did, or could not do.
 func (r *Rollouts) tell(ro *v1alpha1.Rollout, n rollout.Note) {
+	r.Notices.tell(ro.UID, n)
 	if r.Events == nil {
 		return
 	}

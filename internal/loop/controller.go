@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +42,9 @@ type Outcome struct {
 	Wake time.Time
 	// Events are told once the status is written, each once.
 	Events []Event
+	// Due is given the events that are news before the status is written, and may add to After;
+	// may be nil. It reports whether that is more than minor.
+	Due func(news []Event) (due bool)
 	// Persisted is called once the status holds everything in After; may be nil.
 	Persisted func()
 	// Actions are the kinds of the plan's actions; Lines are the same for the log.
@@ -182,6 +186,10 @@ func (c *Controller[S, P]) settle(ctx context.Context, key Key, o *Outcome) (wro
 	if due := c.hurries(key, o.Hurried); !due.IsZero() {
 		return false, due, nil
 	}
+	news := c.news(key, o.Events)
+	if o.Due != nil && o.Due(news) {
+		o.Minor = false
+	}
 	if due := c.holding(key, o); !due.IsZero() && differs(o) {
 		return false, due, nil
 	}
@@ -199,7 +207,7 @@ func (c *Controller[S, P]) settle(ctx context.Context, key Key, o *Outcome) (wro
 		}
 	}
 	c.release(key)
-	c.tell(key, *o)
+	c.tell(key, o, news)
 	if o.Persisted != nil {
 		o.Persisted()
 	}
@@ -261,13 +269,25 @@ func (c *Controller[S, P]) release(key Key) {
 	delete(c.held, key)
 }
 
-// tell emits the events of the plan, except those that the last pass has told.
-func (c *Controller[S, P]) tell(key Key, o Outcome) {
-	now := map[Event]bool{}
-	for _, e := range o.Events {
-		if !c.wasTold(key, e) && !now[e] && c.Events != nil {
+// news are the events of the plan, each once, except those that the last pass has told.
+func (c *Controller[S, P]) news(key Key, all []Event) (news []Event) {
+	for _, e := range all {
+		if !c.wasTold(key, e) && !slices.Contains(news, e) {
+			news = append(news, e)
+		}
+	}
+	return news
+}
+
+// tell emits what is news, and remembers what the plan had to tell.
+func (c *Controller[S, P]) tell(key Key, o *Outcome, news []Event) {
+	for _, e := range news {
+		if c.Events != nil {
 			c.Events.Event(o.Before, e.Type, e.Reason, e.Message)
 		}
+	}
+	now := map[Event]bool{}
+	for _, e := range o.Events {
 		now[e] = true
 	}
 	c.mu.Lock()

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -16,6 +17,9 @@ import (
 	"github.com/argoproj/notifications-engine/pkg/triggers"
 	"github.com/sirupsen/logrus"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/yaml"
 )
 
 // The library logs to standard error in a form of its own; whatever matters it returns.
@@ -27,7 +31,20 @@ const (
 	SecretName    = "argo-rollouts-notification-secret"
 )
 
-// Config is what can be used of a ConfigMap and a Secret.
+// TemplateKind is that of objects with one template each.
+var TemplateKind = schema.GroupVersionKind{Group: "notifications.argoproj.io", Version: "v1alpha1", Kind: "NotificationTemplate"}
+
+// Sources are the objects that a configuration is made of; nil stands for one that is not there.
+type Sources struct {
+	ConfigMap *corev1.ConfigMap
+	Secret    *corev1.Secret
+	// Misplaced is a ConfigMap under the Secret's name, as some textbooks have it.
+	Misplaced *corev1.ConfigMap
+	// Templates are NotificationTemplate objects.
+	Templates []*unstructured.Unstructured
+}
+
+// Config is what can be used of them.
 type Config struct {
 	Templates map[string]services.Notification
 	Triggers  map[string][]triggers.Condition
@@ -41,6 +58,8 @@ type Config struct {
 	serviceDefault map[string][]string // the same, of a service
 	services       map[string]services.NotificationService
 	secrets        map[string][]byte
+	engine         triggers.Service
+	hidden         []string // the values of the Secret
 }
 
 // Problem is something wrong with an entry.
@@ -51,16 +70,16 @@ type Problem struct {
 
 func (p Problem) String() string { return p.Key + ": " + p.Text }
 
-// Parse reads the published objects; nil stands for one that is not there.
-func Parse(cm *corev1.ConfigMap, secret *corev1.Secret) *Config {
+// Parse reads the objects.
+func Parse(from Sources) *Config {
+	c := &Config{Templates: map[string]services.Notification{}, Triggers: map[string][]triggers.Condition{},
+		serviceDefault: map[string][]string{}, services: map[string]services.NotificationService{}}
+	secret := c.credentials(from)
+	cm := from.ConfigMap
 	if cm == nil {
 		cm = &corev1.ConfigMap{}
 	}
-	if secret == nil {
-		secret = &corev1.Secret{}
-	}
-	c := &Config{Templates: map[string]services.Notification{}, Triggers: map[string][]triggers.Condition{},
-		serviceDefault: map[string][]string{}, services: map[string]services.NotificationService{}, namespace: cm.Namespace}
+	c.namespace = cm.Namespace
 	for _, key := range slices.Sorted(maps.Keys(cm.Data)) {
 		one := cm.DeepCopy()
 		one.Data = map[string]string{key: cm.Data[key]}
@@ -68,13 +87,65 @@ func Parse(cm *corev1.ConfigMap, secret *corev1.Secret) *Config {
 		if err == nil {
 			err = c.take(parsed)
 		}
+		if err == nil {
+			err = c.replace(key, cm.Data[key], secret)
+		}
 		if err != nil {
 			c.problem(key, "%v; it is left out", err)
 		}
 	}
+	for _, t := range from.Templates {
+		if err := c.takeTemplate(t); err != nil {
+			c.problem("notificationtemplate "+t.GetName(), "%v; it is left out", err)
+		}
+	}
 	c.secrets = c.shareable(cm, secret)
+	for _, v := range secret.Data {
+		c.hidden = append(c.hidden, string(v))
+	}
 	c.check()
+	engine, err := triggers.NewService(c.Triggers)
+	if err != nil { // each was compiled alone before
+		c.problem("trigger", "%v", err)
+	}
+	c.engine = engine
 	return c
+}
+
+// credentials are the Secret, with what stands in a ConfigMap instead.
+func (c *Config) credentials(from Sources) *corev1.Secret {
+	secret := &corev1.Secret{Data: map[string][]byte{}}
+	if from.Misplaced != nil {
+		c.problem(SecretName, "it is a ConfigMap: everybody who may read ConfigMaps reads these tokens; make it a Secret")
+		for k, v := range from.Misplaced.Data {
+			secret.Data[k] = []byte(v)
+		}
+	}
+	if from.Secret != nil {
+		maps.Copy(secret.Data, Revealed(from.Secret).Data)
+	}
+	return secret
+}
+
+// takeTemplate adds a NotificationTemplate, whose spec is what a template's entry in the
+// ConfigMap is. Two of one name are one too many.
+func (c *Config) takeTemplate(o *unstructured.Unstructured) error {
+	if _, there := c.Templates[o.GetName()]; there {
+		return errors.New("there is a template of this name already")
+	}
+	spec, found, err := unstructured.NestedMap(o.Object, "spec")
+	if err != nil || !found {
+		return errors.New("it has no spec")
+	}
+	text, err := yaml.Marshal(spec)
+	if err != nil {
+		return err
+	}
+	n := services.Notification{}
+	if err := yaml.UnmarshalStrict(text, &n); err != nil {
+		return err
+	}
+	return c.take(&api.Config{Templates: map[string]services.Notification{o.GetName(): n}})
 }
 
 func (c *Config) problem(key, format string, args ...any) {

@@ -23,7 +23,7 @@ func parsed(data map[string]string, secret map[string][]byte) *Config {
 	if secret == nil {
 		secret = map[string][]byte{"slack-token": []byte("t"), "team": []byte("web")}
 	}
-	return Parse(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: ConfigMapName}, Data: all}, &corev1.Secret{Data: secret})
+	return Parse(Sources{ConfigMap: &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: ConfigMapName}, Data: all}, Secret: &corev1.Secret{Data: secret}})
 }
 
 func TestWhatIsWrongIsLeftOutAndSaid(t *testing.T) {
@@ -61,7 +61,7 @@ func TestWhatIsWrongIsLeftOutAndSaid(t *testing.T) {
 			}
 		})
 	}
-	if got := Parse(nil, nil); got.Problems != nil || len(got.Services())+len(got.Templates) != 0 {
+	if got := Parse(Sources{}); got.Problems != nil || len(got.Services())+len(got.Templates) != 0 {
 		t.Errorf("nothing at all: %+v", got)
 	}
 }

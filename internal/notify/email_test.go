@@ -90,9 +90,9 @@ func TestAnEMailArrives(t *testing.T) {
 	}
 	to := Destination{Service: "email", Recipient: "a@localhost, b@localhost"}
 	c := mailed("$slack-token")
-	n, err := c.Message("aborted", subject(), to)
+	n, err := c.Message([]string{"aborted"}, subject(), to)
 	if err == nil {
-		err = c.Send(n, to)
+		err = c.Send("id-1", n, to)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func TestAnEMailArrives(t *testing.T) {
 		m.Header.Get("Subject") != "web was aborted" || strings.TrimSpace(string(body)) != "it is back on stable" {
 		t.Errorf("%v: %+v", err, got)
 	}
-	if err := mailed("wrong").Send(n, to); err == nil || !strings.Contains(err.Error(), "535") {
+	if err := mailed("wrong").Send("id-1", n, to); err == nil || !strings.Contains(err.Error(), "535") {
 		t.Errorf("with a wrong password: %v", err)
 	}
 }

@@ -6,10 +6,12 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/argoproj/notifications-engine/pkg/services"
 	"github.com/argoproj/notifications-engine/pkg/templates"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/penstock-io/penstock/api/v1alpha1"
 )
@@ -20,12 +22,20 @@ type Subject struct {
 	Rollout map[string]any
 	// Runs are the AnalysisRuns of the current revision, newest first.
 	Runs []*v1alpha1.AnalysisRun
+	// Experiment is one, if the message is about it.
+	Experiment map[string]any
+	// Event is the sentence of the event that the message tells of, if it tells of one.
+	Event string
 }
 
-// Vars are the variables of templates and conditions (surfaces.md §3.7), and analysisRun: the
-// run that failed, or else the newest. Where there is none, it is an object without values.
+// Vars are the variables of templates and conditions (surfaces.md §3.7), and our own:
+// analysisRun, the run that failed, or else the newest, or an object without values; failure,
+// what decided in it; links, experiment and event.
 func (c *Config) Vars(s Subject) (map[string]any, error) {
-	vars := map[string]any{"rollout": s.Rollout, "secrets": c.secrets, "analysisRuns": nil, "time": clock}
+	vars := map[string]any{"rollout": s.Rollout, "secrets": c.secrets, "analysisRuns": nil, "time": clock,
+		"failure": Failure{}, "experiment": s.Experiment, "event": s.Event}
+	annotations, _, _ := unstructured.NestedStringMap(s.Rollout, "metadata", "annotations")
+	vars["links"] = links(annotations)
 	chosen := any(map[string]any{"metadata": map[string]any{}, "spec": map[string]any{}, "status": map[string]any{}})
 	var list []any
 	for _, r := range s.Runs {
@@ -42,7 +52,7 @@ func (c *Config) Vars(s Subject) (map[string]any, error) {
 		return r.Status.Phase == v1alpha1.AnalysisPhaseFailed || r.Status.Phase == v1alpha1.AnalysisPhaseError
 	}
 	if i := slices.IndexFunc(s.Runs, bad); i >= 0 {
-		chosen = list[i]
+		chosen, vars["failure"] = list[i], failureOf(s.Runs[i])
 	}
 	vars["analysisRun"] = chosen
 	return vars, nil
@@ -63,32 +73,44 @@ func plain(o any) (tree map[string]any, err error) {
 	return tree, json.Unmarshal(text, &tree)
 }
 
-// Message renders a template for a destination.
-func (c *Config) Message(template string, s Subject, to Destination) (*services.Notification, error) {
-	if _, there := c.Templates[template]; !there {
-		return nil, fmt.Errorf("there is no template %q; there are %s", template, listed(sortedKeys(c.Templates)))
+// Message renders templates, which make one message together, for a destination.
+func (c *Config) Message(names []string, s Subject, to Destination) (*services.Notification, error) {
+	used := map[string]services.Notification{}
+	for _, name := range names {
+		t, there := c.Templates[name]
+		if !there {
+			return nil, fmt.Errorf("there is no template %q; there are %s", name, listed(sortedKeys(c.Templates)))
+		}
+		used[name] = t
 	}
 	vars, err := c.Vars(s)
 	if err != nil {
 		return nil, err
 	}
 	vars["serviceType"], vars["recipient"] = to.Service, to.Recipient
-	engine, err := templates.NewService(map[string]services.Notification{template: c.Templates[template]})
+	engine, err := templates.NewService(used)
 	if err != nil {
-		return nil, fmt.Errorf("read template %s: %w", template, err)
+		return nil, fmt.Errorf("read template %s: %w", strings.Join(names, ", "), err)
 	}
-	n, err := engine.FormatNotification(vars, template)
+	n, err := engine.FormatNotification(vars, names...)
 	if err != nil {
-		return nil, fmt.Errorf("render template %s: %w", template, err)
+		return nil, fmt.Errorf("render template %s: %w", strings.Join(names, ", "), err)
 	}
 	return n, nil
 }
 
-// Send delivers a message. It may take as long as the service does.
-func (c *Config) Send(n *services.Notification, to Destination) error {
+// Send delivers a message under an ID, which services that know such a thing are told; "" for
+// none. It may take as long as the service does.
+func (c *Config) Send(id string, n *services.Notification, to Destination) error {
 	s := c.services[to.Service]
 	if s == nil {
 		return fmt.Errorf("there is no service %q; there are %s", to.Service, listed(c.Services()))
+	}
+	if k, takes := s.(keyed); takes && id != "" {
+		s = k.keyed(id)
+	}
+	if n.Opsgenie != nil && n.Opsgenie.Alias == "" {
+		n.Opsgenie.Alias = id // under which there is one alert only
 	}
 	return s.Send(*n, to)
 }

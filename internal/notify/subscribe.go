@@ -18,6 +18,11 @@ const (
 	subscriptionsPrefix = "notifications.argoproj.io/subscriptions"
 )
 
+// subscribes reports whether an annotation is a subscription.
+func subscribes(key string) bool {
+	return strings.HasPrefix(key, subscribePrefix) || strings.HasPrefix(key, subscriptionsPrefix)
+}
+
 // Destination is a service and a recipient there, "" where the service needs none.
 type Destination = services.Destination
 

@@ -47,6 +47,8 @@ const (
 const (
 	// TrafficDrift: somebody else has changed what is ours on a route, and it was set back.
 	TrafficDrift Reason = "TrafficDrift"
+	// NotificationFailed: a message could not be sent to who subscribes to it; it is tried again.
+	NotificationFailed Reason = "NotificationFailed"
 )
 
 // Reasons of waiting: what `why` prints, each with what would end the wait.
