@@ -28,7 +28,7 @@ type NotificationStatus struct {
 // the case that the object has changed before it could be sent.
 type PendingNotification struct {
 	// ID is the same however often the message is sent.
-	ID       string `json:"id"`
+	ID      string `json:"id"`
 	Trigger string `json:"trigger"`
 	// Templates make one message together.
 	Templates []string `json:"templates"`

@@ -87,6 +87,7 @@ func (a reasons) text(colour paint) string {
 	a.verdicts(&b)
 	a.waits(&b)
 	a.next(&b)
+	a.untold(&b)
 	if len(a.events) > 0 || a.unread != nil {
 		fmt.Fprintln(&b, "\nWhat led there")
 	}
@@ -146,6 +147,29 @@ func (a reasons) waits(b *strings.Builder) {
 		fmt.Fprintf(b, "  %-12s%s: %s\n", turn, n.Reason, n.Message)
 		if ends != "" {
 			fmt.Fprintf(b, "  %-12suntil %s\n", "", a.commands(ends))
+		}
+	}
+}
+
+// untold are subscriptions that cannot be served, and messages that could not be sent yet.
+func (a reasons) untold(b *strings.Builder) {
+	st := a.seen.Status.Notifications
+	if st == nil {
+		return
+	}
+	title := "\nWho has not been told\n"
+	say := func(format string, args ...any) {
+		fmt.Fprint(b, title)
+		fmt.Fprintf(b, format, args...)
+		title = ""
+	}
+	for _, p := range st.Problems {
+		say("  %s\n", p)
+	}
+	for _, p := range st.Pending {
+		if p.Failure != "" {
+			to := strings.TrimSuffix(p.Service+":"+p.Recipient, ":")
+			say("  %s has not been told of %s, %s ago: %s; it is tried again\n", to, p.Trigger, duration.HumanDuration(a.now.Sub(p.At.Time)), p.Failure)
 		}
 	}
 }

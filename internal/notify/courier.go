@@ -52,7 +52,7 @@ type Courier struct {
 	Sent func(l *Letter, took time.Duration, err error)
 	// Trouble is told when a message has failed for the first time, and for good; may be nil.
 	Trouble func(l *Letter, text string)
-	Now  func() time.Time
+	Now     func() time.Time
 
 	ctx    context.Context
 	cancel context.CancelFunc

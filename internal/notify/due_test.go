@@ -48,12 +48,12 @@ func TestWhatIsDue(t *testing.T) {
 		events            []Event
 		want, problems    []string
 	}{
-		"nobody subscribes":              {nil, nil, []Event{aborted}, nil, nil},
-		"an event":                       {nil, map[string]string{on + "on-rollout-aborted.slack": "web"}, []Event{aborted}, []string{"on-rollout-aborted aborted slack:web it is over"}, nil},
-		"another event":                  {nil, map[string]string{on + "on-rollout-aborted.slack": "web"}, []Event{{Reason: "RolloutPaused"}}, nil, nil},
-		"twice in one pass":              {nil, map[string]string{on + "on-rollout-aborted.slack": "web"}, []Event{aborted, aborted}, []string{"on-rollout-aborted aborted slack:web it is over"}, nil},
-		"an annotation and the selector": {map[string]string{"subscriptions": "- recipients: ['slack:web']\n  triggers: [on-rollout-aborted]"}, map[string]string{on + "on-rollout-aborted.slack": "web;ops"}, []Event{aborted}, []string{"on-rollout-aborted aborted slack:ops it is over", "on-rollout-aborted aborted slack:web it is over"}, nil},
-		"an event whose condition holds": {map[string]string{"trigger.on-rollout-paused": "- when: rollout.status.phase == 'Degraded'\n  send: [aborted]"}, map[string]string{on + "on-rollout-paused.ci": ""}, []Event{{Reason: "RolloutPaused"}}, []string{"on-rollout-paused aborted ci:"}, nil},
+		"nobody subscribes":                 {nil, nil, []Event{aborted}, nil, nil},
+		"an event":                          {nil, map[string]string{on + "on-rollout-aborted.slack": "web"}, []Event{aborted}, []string{"on-rollout-aborted aborted slack:web it is over"}, nil},
+		"another event":                     {nil, map[string]string{on + "on-rollout-aborted.slack": "web"}, []Event{{Reason: "RolloutPaused"}}, nil, nil},
+		"twice in one pass":                 {nil, map[string]string{on + "on-rollout-aborted.slack": "web"}, []Event{aborted, aborted}, []string{"on-rollout-aborted aborted slack:web it is over"}, nil},
+		"an annotation and the selector":    {map[string]string{"subscriptions": "- recipients: ['slack:web']\n  triggers: [on-rollout-aborted]"}, map[string]string{on + "on-rollout-aborted.slack": "web;ops"}, []Event{aborted}, []string{"on-rollout-aborted aborted slack:ops it is over", "on-rollout-aborted aborted slack:web it is over"}, nil},
+		"an event whose condition holds":    {map[string]string{"trigger.on-rollout-paused": "- when: rollout.status.phase == 'Degraded'\n  send: [aborted]"}, map[string]string{on + "on-rollout-paused.ci": ""}, []Event{{Reason: "RolloutPaused"}}, []string{"on-rollout-paused aborted ci:"}, nil},
 		"an event whose condition does not": {map[string]string{"trigger.on-rollout-paused": "- when: rollout.status.phase == 'Paused'\n  send: [aborted]"}, map[string]string{on + "on-rollout-paused.ci": ""}, []Event{{Reason: "RolloutPaused"}}, nil, nil},
 		"an event's name and no event":      {map[string]string{"trigger.on-rollout-paused": "- when: rollout.status.phase == 'Degraded'\n  send: [aborted]"}, map[string]string{on + "on-rollout-paused.ci": ""}, nil, nil, nil},
 		"a state":                           {map[string]string{"trigger.bad": "- when: rollout.status.phase == 'Degraded'\n  send: [aborted]"}, map[string]string{on + "bad.ci": ""}, nil, []string{"bad aborted ci:"}, nil},
