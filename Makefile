@@ -10,6 +10,7 @@ STORY ?= .
 # CONTROLLER_FLAGS (separated by commas), ROLLOUTS the sizes, PROFILE a directory for profiles.
 # WORKLOAD=traffic measures W2 to W4, releases behind Istio. WORKLOAD=analysis measures analysis, with so many RUNS (finished, running,
 # hanging), A1 and A2 for a WINDOW each. WORKLOAD=C1 measures the command line.
+# WORKLOAD=N1 kills the controller while messages are due.
 WORKLOAD ?= W1
 RUNS ?= 6600,1000,500
 WINDOW ?= 1m

@@ -91,6 +91,7 @@ func (f *flags) add(s *pflag.FlagSet) {
 		"networks (10.0.0.0/8) or addresses that metrics may ask although they are link-local or the API server's")
 	s.DurationVar(&f.runTimeout, "measurement-timeout", 2*time.Minute, "longest time of one measurement")
 	s.BoolVar(&o.SelfServiceNotifications, "self-service-notification-enabled", false, "let every namespace configure notifications of its own, beside the controller's")
+	s.StringVar(&o.DataDir, "data-dir", "", "directory for what should outlive the process; empty keeps nothing")
 	s.BoolVar(&f.version, "version", false, "print the version and exit")
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,6 +50,11 @@ func (a *App) notices(w *kube.Watcher, runs, experiments chan<- kubeevent.Generi
 		}
 	}, o.Now)
 	a.courier.Sent = series.sent
+	if o.DataDir != "" {
+		if a.courier.Journal, err = notify.OpenJournal(filepath.Join(o.DataDir, "notifications")); err != nil {
+			o.Logger.Error(err, "notifications that were sent right before the end of a process may be sent again")
+		}
+	}
 	a.courier.Trouble = func(l *notify.Letter, text string) {
 		meta := metav1.ObjectMeta{Namespace: l.Key.Namespace, Name: l.Key.Name, UID: l.UID}
 		var about client.Object = &v1alpha1.Rollout{ObjectMeta: meta}

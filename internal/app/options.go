@@ -91,6 +91,9 @@ type Options struct {
 	// OnMeasurement is told of every measurement when it arrives; may be nil.
 	OnMeasurement func(run, metric string, phase v1alpha1.AnalysisPhase, at time.Time)
 
+	// DataDir keeps what should outlive the process, if it can: which notifications were sent.
+	// "" keeps nothing.
+	DataDir string
 	// SelfServiceNotifications reads configurations of notifications in every namespace too.
 	SelfServiceNotifications bool
 

@@ -102,7 +102,10 @@ func (n *Notices) due(about *noticed, news []loop.Event) *v1alpha1.NotificationS
 
 // tell keeps what an action has done until it can be told with the status.
 func (n *Notices) tell(uid types.UID, note rollout.Note) {
-	if n == nil || note.Reason == rollout.RolloutAddedToInformer { // the start of a controller is no news of a Rollout
+	switch {
+	case n == nil, note.Reason == rollout.RolloutUpdated: // which the status tells of
+		return
+	case note.Reason == rollout.RolloutAddedToInformer: // the start of a controller is no news of a Rollout
 		return
 	}
 	e := notify.Event{Reason: string(note.Reason), Message: note.Message, Warning: note.Kind == rollout.Warning}
@@ -149,13 +152,27 @@ func (r *Rollouts) notices(o *loop.Outcome, s *Seen, p *rollout.Plan, after *v1a
 	about.change = notify.Change{
 		Object: s.Rollout, Attempt: fmt.Sprint(attemptOf(s.Rollout), step),
 		Subject: subject, Phase: string(now.Phase), Message: now.Message, Step: now.CurrentStepIndex, Status: before.Notifications,
-		Events: turns(before, now),
+		Events: turns(before, now, numberOf(s, p)),
 	}
 	r.Notices.attach(o, about)
 }
 
-// turns are what has no event of its own and is worth telling.
-func turns(before, now *v1alpha1.RolloutStatus) (all []notify.Event) {
+// numberOf is the number of the wanted revision, which an action may just have given it.
+func numberOf(s *Seen, p *rollout.Plan) int64 {
+	for _, a := range p.Actions {
+		if n, is := a.(rollout.SetNumber); is {
+			return n.Number
+		}
+	}
+	return s.Snapshot.Number
+}
+
+// turns are what the status tells of itself and is worth telling: what has no event of its own, and
+// an update, whose event comes from an action that may have been before a crash.
+func turns(before, now *v1alpha1.RolloutStatus, number int64) (all []notify.Event) {
+	if now.CurrentPodHash != before.CurrentPodHash && now.CurrentPodHash != "" {
+		all = append(all, notify.Event{Reason: string(rollout.RolloutUpdated), Message: fmt.Sprintf("Rollout updated to revision %d", number)})
+	}
 	if before.Phase != "" && before.Phase != now.Phase {
 		switch now.Phase {
 		case v1alpha1.RolloutPhaseDegraded:

@@ -53,6 +53,8 @@ type Courier struct {
 	// Trouble is told when a message has failed for the first time, and for good; may be nil.
 	Trouble func(l *Letter, text string)
 	Now     func() time.Time
+	// Journal knows what was sent before the process began; may be nil.
+	Journal *Journal
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -147,7 +149,11 @@ func (c *Courier) Post(kind string, key types.NamespacedName, uid types.UID, st 
 		if c.fates[uid] == nil {
 			c.fates[uid] = map[string]fate{}
 		}
-		c.fates[uid][p.ID] = fate{}
+		c.fates[uid][p.ID] = fate{over: c.Journal.Has(p.ID)}
+		if c.fates[uid][p.ID].over {
+			c.wait.Go(func() { c.Wake(kind, key) })
+			continue
+		}
 		c.send(&Letter{PendingNotification: p, Kind: kind, Key: key, UID: uid, Subject: s.at(p)})
 	}
 }
@@ -221,6 +227,7 @@ func (c *Courier) deliver(l *Letter) (over bool) {
 		case ended:
 			return false
 		case err == nil:
+			c.Journal.Sent(l.ID)
 			c.note(l, fate{over: true})
 			return true
 		case c.Now().Sub(l.At.Time) > giveUpAfter:

@@ -144,7 +144,7 @@ func decodeKnown(t *testing.T, m Manifest) string {
 		into = &appsv1.Deployment{}
 	case "Experiment":
 		into = &v1alpha1.Experiment{}
-	case "VirtualService", "DestinationRule":
+	case "VirtualService", "DestinationRule", "NotificationTemplate":
 		into = &map[string]any{}
 	default:
 		t.Fatalf("%s: kind %q is not known here", m.File, kind)

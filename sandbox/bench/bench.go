@@ -29,7 +29,7 @@ type Options struct {
 	Plugin string
 	// OtherFlags are further flags of the other controller.
 	OtherFlags []string
-	// Workloads are W1 to W4, A1 to A3 and C1, in any case, "traffic" for W2 to W4, or
+	// Workloads are W1 to W4, A1 to A3, C1 and N1, in any case, "traffic" for W2 to W4, or
 	// "analysis" for A1 to A3; none means W1.
 	Workloads []string
 	// Sizes are the runs of W1 to W4 and C1, one after the other; none means each one's own.
@@ -44,6 +44,7 @@ type Options struct {
 	// These are less in tests; 0 means the constants.
 	quiet, profileFor, interval time.Duration
 	pods                        int32
+	kills                       int
 }
 
 const (
@@ -86,7 +87,7 @@ func (o *Options) candidates() ([]candidate, error) {
 // Run measures every workload and prints the results.
 func Run(ctx context.Context, o Options) error {
 	o.quiet, o.profileFor, o.interval = cmp.Or(o.quiet, quietFor), cmp.Or(o.profileFor, profileFor), cmp.Or(o.interval, interval)
-	o.pods = cmp.Or(o.pods, manyPods)
+	o.pods, o.kills = cmp.Or(o.pods, manyPods), cmp.Or(o.kills, deaths)
 	todo, err := workloads(o.Workloads)
 	if err != nil {
 		return err
@@ -136,6 +137,7 @@ var known = []workload{
 	{"W4", (*sandbox).latencies},
 	{"A1", (*sandbox).finishedRuns}, {"A2", (*sandbox).runningRuns}, {"A3", (*sandbox).hangingRuns},
 	{"C1", (*sandbox).commands},
+	{"N1", (*sandbox).notices},
 }
 
 // groups are workloads that have a name together.
@@ -151,7 +153,7 @@ func workloads(names []string) (todo []workload, err error) {
 		name = strings.ToUpper(strings.TrimSpace(name))
 		one := slices.ContainsFunc(known, func(w workload) bool { return w.name == name })
 		if !one && groups[name] == nil {
-			return nil, fmt.Errorf("there is no workload %q; there are W1, W2, W3, W4, traffic, A1, A2, A3, analysis and C1", name)
+			return nil, fmt.Errorf("there is no workload %q; there are W1, W2, W3, W4, traffic, A1, A2, A3, analysis, C1 and N1", name)
 		}
 		for _, w := range append(groups[name], name) {
 			wanted[w] = true

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/penstock-io/penstock/api/v1alpha1"
 	"github.com/penstock-io/penstock/config"
 	"github.com/penstock-io/penstock/internal/notify"
@@ -94,11 +93,11 @@ func configure(t *testing.T, b *letterBox) {
 		t.Fatal(err)
 	}
 	data := map[string]any{
-		"service.webhook.ci":      "url: " + b.URL + "/ci/$path\nheaders: [{name: Authorization, value: Bearer $token}]",
-		"service.pagerdutyv2":     "url: " + b.URL + "/pager\nserviceKeys: {web: $token}",
-		"trigger.is-degraded":     "- when: rollout.status.phase == 'Degraded'\n  oncePer: rollout.metadata.name\n  send: [is-degraded]",
-		"template.broken":         "message: \"{{.rollout\"",
-		"template.raw":            "message: x\nwebhook: {ci: {method: POST, path: raw, body: '{{.rollout.metadata.namespace}} step {{.rollout.status.currentStepIndex}} phase {{.rollout.status.phase}} {{.event}}'}}",
+		"service.webhook.ci":  "url: " + b.URL + "/ci/$path\nheaders: [{name: Authorization, value: Bearer $token}]",
+		"service.pagerdutyv2": "url: " + b.URL + "/pager\nserviceKeys: {web: $token}",
+		"trigger.is-degraded": "- when: rollout.status.phase == 'Degraded'\n  oncePer: rollout.metadata.name\n  send: [is-degraded]",
+		"template.broken":     "message: \"{{.rollout\"",
+		"template.raw":        "message: x\nwebhook: {ci: {method: POST, path: raw, body: '{{.rollout.metadata.namespace}} step {{.rollout.status.currentStepIndex}} phase {{.rollout.status.phase}} {{.event}}'}}",
 	}
 	objects[0].Object["data"].(map[string]any)["trigger.on-rollout-step-completed"] = "- send: [raw]"
 	for k, v := range data {

@@ -32,7 +32,7 @@ func newBench() *cobra.Command {
 	c.Flags().StringVar(&o.Other, "controller", "", "program of a controller to compare with")
 	c.Flags().StringSliceVar(&o.OtherFlags, "controller-flags", nil, "further flags of that controller, separated by commas")
 	c.Flags().IntSliceVar(&sizes, "rollouts", nil, "sizes: how many Rollouts are released at once (default 100 and 500 in W1, 100 in W2, 50 in W3, 20 and 150 in W4, 500 in C1)")
-	c.Flags().StringSliceVar(&o.Workloads, "workload", []string{"W1"}, "what to measure: W1 to W4, A1 to A3, C1, traffic for W2 to W4, or analysis for A1 to A3")
+	c.Flags().StringSliceVar(&o.Workloads, "workload", []string{"W1"}, "what to measure: W1 to W4, A1 to A3, C1, N1, traffic for W2 to W4, or analysis for A1 to A3")
 	c.Flags().IntSliceVar(&runs, "runs", []int{6600, 1000, 500}, "AnalysisRuns: finished in A1, running in A2, hanging in A3")
 	c.Flags().DurationVar(&o.Analysis.Window, "window", time.Minute, "how long A1, A2 and the watch of C1 measure")
 	c.Flags().IntVar(&o.Analysis.Repeats, "repeats", 5, "releases that go bad in A3")
