@@ -72,6 +72,8 @@ type road struct {
 	uid                types.UID
 	service, recipient string
 	namespace          string
+	// id is that of a message which cannot be made, and goes by itself; "" for all others.
+	id string
 }
 
 // fate is how a message has fared.
@@ -154,7 +156,7 @@ func (c *Courier) Post(kind string, key types.NamespacedName, uid types.UID, st 
 			c.wait.Go(func() { c.Wake(kind, key) })
 			continue
 		}
-		c.send(&Letter{PendingNotification: p, Kind: kind, Key: key, UID: uid, Subject: s.at(p)})
+		c.send(&Letter{PendingNotification: p, Kind: kind, Key: key, UID: uid, Subject: s.at(p)}, "")
 	}
 }
 
@@ -188,8 +190,8 @@ func (s Subject) at(p v1alpha1.PendingNotification) Subject {
 }
 
 // send puts a letter on its road; c.mu is held.
-func (c *Courier) send(l *Letter) {
-	r := road{l.UID, l.Service, l.Recipient, l.Namespace}
+func (c *Courier) send(l *Letter, id string) {
+	r := road{l.UID, l.Service, l.Recipient, l.Namespace, id}
 	c.roads[r] = append(c.roads[r], l)
 	if len(c.roads[r]) == 1 {
 		c.wait.Go(func() { c.drive(r) })
@@ -207,7 +209,12 @@ func (c *Courier) drive(r road) {
 		}
 		l := c.roads[r][0]
 		c.mu.Unlock()
-		if !c.deliver(l) {
+		switch to := (Destination{Service: l.Service, Recipient: l.Recipient}); {
+		case r.id == "" && !c.Book.of(l.Namespace).makes(l, to):
+			c.mu.Lock()
+			c.send(l, l.ID) // what cannot be made keeps nothing else from arriving
+			c.mu.Unlock()
+		case !c.deliver(l):
 			return
 		}
 		c.mu.Lock()
@@ -326,6 +333,12 @@ func (c *Courier) Forget(uid types.UID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.fates, uid)
+}
+
+// makes reports whether a message can be made.
+func (c *Config) makes(l *Letter, to Destination) bool {
+	_, err := c.Message(l.Templates, l.Subject, to)
+	return err == nil
 }
 
 // message makes a message and sends it.

@@ -181,6 +181,23 @@ func TestAServiceThatHangsHoldsUpNobodyElse(t *testing.T) {
 	})
 }
 
+// TestWhatCannotBeMadeHoldsUpNothingElse to the same recipient.
+func TestWhatCannotBeMadeHoldsUpNothingElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPosting(t, nil)
+		st := pending("a", "b")
+		st.Pending[0].Templates = []string{"gone"}
+		p.post("u", st)
+		synctest.Wait()
+		if got := p.desk.received(); !slices.Equal(got, []string{"web b"}) {
+			t.Errorf("got %q", got)
+		}
+		if left := p.Settle("u", st).Pending; len(left) != 1 || !strings.HasPrefix(left[0].Failure, `there is no template "gone"`) {
+			t.Errorf("pending are %+v", left)
+		}
+	})
+}
+
 // TestANewConfigurationIsTriedAtOnce: nobody waits for the next try after a token was mended.
 func TestANewConfigurationIsTriedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

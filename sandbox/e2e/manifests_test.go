@@ -137,7 +137,7 @@ func TestExamplesApplyAndBecomeHealthy(t *testing.T) {
 // have 256 KiB.
 func TestKindsFitIntoKubectlsAnnotation(t *testing.T) {
 	crds, err := cluster.DecodeFiles(config.Files, "crd")
-	if err != nil || len(crds) != 5 {
+	if err != nil || len(crds) != 6 {
 		t.Fatalf("%d kinds, %v", len(crds), err)
 	}
 	for _, u := range crds {

@@ -68,7 +68,7 @@ func (b *letterBox) about(text string) (all []letter) {
 }
 
 // told waits for exactly one letter about a text on a path.
-func (b *letterBox) told(t *testing.T, path, text string) (found letter) {
+func (b *letterBox) told(t *testing.T, ns, path, text string) (found letter) {
 	t.Helper()
 	within(t, 30*time.Second, func() error {
 		n := 0
@@ -78,7 +78,7 @@ func (b *letterBox) told(t *testing.T, path, text string) (found letter) {
 			}
 		}
 		if n != 1 {
-			return fmt.Errorf("%d letters to %s say %q: %v", n, path, text, b.about(""))
+			return fmt.Errorf("%d letters to %s say %q: %v, still to be sent: %+v", n, path, text, b.about(""), rollout(t, ns, "web").Status.Notifications)
 		}
 		return nil
 	})
@@ -143,7 +143,8 @@ func TestPeopleAreTold(t *testing.T) {
     `+on+`is-degraded.ci: ""
     `+on+`on-rollout-aborted.nobody: web
     link.argocd.argoproj.io/runbook: https://runbooks.example.com/web`, 1)
-	apply(t, ns, gentle.Replace(app)+services+fmt.Sprintf(istioRoute, ns)+j.template())
+	apply(t, ns, strings.TrimPrefix(services, "\n---")+fmt.Sprintf(istioRoute, ns)+j.template())
+	apply(t, ns, gentle.Replace(app))
 	await(t, ns, "web", time.Minute, inPhase(v1alpha1.RolloutPhaseHealthy))
 	within(t, 30*time.Second, func() error {
 		if text := why(t, ns); !strings.Contains(text, `on-rollout-aborted.nobody: there is no service "nobody"; there are ci, pagerdutyv2`) {
@@ -153,7 +154,7 @@ func TestPeopleAreTold(t *testing.T) {
 	})
 	setImage(t, ns, "web", "penstock/demo:v2")
 	await(t, ns, "web", time.Minute, atStep(1))
-	if l := b.told(t, "/ci/hidden-path/raw", ns+" step 1 phase"); l.key == "" || l.auth != "Bearer s3cret-token" {
+	if l := b.told(t, ns, "/ci/hidden-path/raw", ns+" step 1 phase"); l.key == "" || l.auth != "Bearer s3cret-token" {
 		t.Errorf("the request has %+v", l)
 	}
 	b.close(true)
@@ -173,20 +174,20 @@ func TestPeopleAreTold(t *testing.T) {
 		t.Errorf("why says:\n%s", text)
 	}
 	b.close(false)
-	failed := b.told(t, "/ci/hidden-path", "The analysis of rollout web has failed. metric errors failed: measured 9, ")
+	failed := b.told(t, ns, "/ci/hidden-path", "The analysis of rollout web has failed. metric errors failed: measured 9, ")
 	for _, want := range []string{"kubectl penstock why web -n " + ns, "runbook: https://runbooks.example.com/web"} {
 		if !strings.Contains(failed.body, want) {
 			t.Errorf("%q is not in %q", want, failed.body)
 		}
 	}
-	b.told(t, "/ci/hidden-path", ns+" is degraded: errors")
+	b.told(t, ns, "/ci/hidden-path", ns+" is degraded: errors")
 	var page struct {
 		RoutingKey string `json:"routing_key"`
 		Action     string `json:"event_action"`
 		DedupKey   string `json:"dedup_key"`
 		Payload    struct{ Summary, Severity, Source string }
 	}
-	sent := b.told(t, "/pager/v2/enqueue", `"source":"`+ns+`/web"`)
+	sent := b.told(t, ns, "/pager/v2/enqueue", `"source":"`+ns+`/web"`)
 	if err := json.Unmarshal([]byte(sent.body), &page); err != nil || page.RoutingKey != "s3cret-token" || page.Action != "trigger" || page.DedupKey == "" ||
 		page.Payload.Severity != "error" || !strings.Contains(page.Payload.Summary, "measured 9") {
 		t.Errorf("the page is %s: %v", sent.body, err)
